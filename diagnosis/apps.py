@@ -1,0 +1,14 @@
+"""The diagnosis app."""
+
+from django.apps import AppConfig
+
+
+class DiagnosisConfig(AppConfig):
+    """Scans, the predictions on them, and people's reviews."""
+
+    name = "diagnosis"
+    verbose_name = "Pneumonia diagnosis"
+
+    def ready(self) -> None:
+        """Register the system checks."""
+        from diagnosis import checks  # noqa: F401

@@ -1,0 +1,71 @@
+"""System checks: what `manage.py check` says about the place that the site runs in."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core import checks
+from django.core.checks import CheckMessage, Tags, register
+from django.core.files.storage import FileSystemStorage, default_storage
+
+from ml.checkpoint import Checkpoint, CheckpointError
+
+CONSOLE_MAIL = "django.core.mail.backends.console.EmailBackend"
+
+
+@register(Tags.files)
+def check_checkpoint(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """The shipped checkpoint has readable metadata, and its weights are there.
+
+    A warning, not an error: the site still takes pictures, and training has to start from somewhere.
+    """
+    try:
+        weights = Checkpoint.read(settings.MODEL_CHECKPOINT).weights_path
+        problem = "" if os.access(weights, os.R_OK) else f"The weights {weights} are missing or can't be read."
+    except CheckpointError as error:
+        problem = str(error)
+    if not problem:
+        return []
+    hint = "Set MODEL_CHECKPOINT to the folder of a checkpoint, or train one: python -m ml.train --help"
+    return [checks.Warning(problem, hint=hint, id="diagnosis.W001")]
+
+
+@register(Tags.files)
+def check_media_is_writable(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Pictures can be stored, where storage is a folder of this machine."""
+    if not isinstance(default_storage, FileSystemStorage):
+        return []
+    folder = Path(default_storage.location)
+    # The folder may not be there yet: then the nearest one above it has to let us make it.
+    nearest = next(place for place in (folder, *folder.parents) if place.exists())
+    if nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK):
+        return []
+    problem = f"Pictures can't be stored in {folder}: {nearest} can't be written to by this user."
+    hint = "Give the user that runs the site write access, or set MEDIA_ROOT or VAR_DIR to another folder."
+    return [checks.Error(problem, hint=hint, id="diagnosis.E001")]
+
+
+@register(Tags.compatibility)
+def check_time_limits(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """A prediction that may still be running never counts as lost."""
+    if settings.PREDICTION_STALE_SECONDS > 1.1 * settings.PREDICTION_HARD_TIME_LIMIT:
+        return []
+    problem = "PREDICTION_STALE_SECONDS is so short that predictions which still run would be put back."
+    hint = "Make it more than 1.1 × PREDICTION_HARD_TIME_LIMIT; five times is the default."
+    return [checks.Error(problem, hint=hint, id="diagnosis.E002")]
+
+
+@register(Tags.security, deploy=True)
+def check_mail_reaches_people(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Outside embedded mode, the mail with a link for a new password goes further than the log."""
+    if settings.EMBEDDED or settings.EMAIL_BACKEND != CONSOLE_MAIL:
+        return []
+    problem = "Mail is only written to the log, so nobody can reset a forgotten password."
+    return [
+        checks.Warning(
+            problem, hint="Set EMAIL_URL, for example smtp+tls://user:password@host:587.", id="diagnosis.W002"
+        )
+    ]

@@ -1,0 +1,288 @@
+"""PostgreSQL and Redis for a test run: those given by URL, else our own, else the tests that need them are skipped.
+
+Loaded by `-p diagnosis.tests.servers`, so that the environment stands before Django's settings are read from it.
+
+    TEST_DATABASE_URL, TEST_CELERY_BROKER_URL    servers for tests only (DATABASE_URL, CELERY_BROKER_URL do as well)
+    REQUIRE_SERVICES=1                           refuse to run instead of skipping
+
+Our own servers live in a second process, `python -m diagnosis.tests.servers`, which holds them as long as its
+standard input is open. However this run ends, also by SIGKILL, the pipe closes, the servers stop, their files go.
+"""
+
+import contextlib
+import json
+import os
+import pwd
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+START_SECONDS = 60
+STOP_SECONDS = 20
+
+POSTGRESQL = "DATABASE_URL"
+REDIS = "CELERY_BROKER_URL"
+HINT = (
+    "install PostgreSQL and Redis (Debian: apt-get install postgresql redis-server), "
+    "or set TEST_DATABASE_URL and TEST_CELERY_BROKER_URL"
+)
+
+keeper_key = pytest.StashKey["Keeper"]()
+skipped_key = pytest.StashKey[int]()
+
+
+class Keeper:
+    """The process that holds our own servers and the directory of the run."""
+
+    def __init__(self, wanted: list[str]) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "diagnosis.tests.servers", *wanted],
+            cwd=PROJECT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            # Ctrl-C is for the tests: the servers stop after them.
+            start_new_session=True,
+        )
+        answer = self.process.stdout.readline()
+        if not answer:
+            _, errors = self.process.communicate()
+            raise pytest.UsageError(f"PostgreSQL or Redis could not be started for the tests.\n{errors.strip()}")
+        self.environment: dict[str, str] = json.loads(answer)
+
+    def stop(self) -> None:
+        """Stop the servers and wait until their files are gone."""
+        if self.process.poll() is None:
+            self.process.communicate(timeout=2 * STOP_SECONDS)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, None, None]:
+    """Set the environment before pytest-django reads the settings."""
+    options = early_config.known_args_namespace
+    if not (options.help or options.version):
+        prepare(early_config)
+    try:
+        return (yield)
+    except BaseException:
+        pytest_unconfigure(early_config)
+        raise
+
+
+def prepare(config: pytest.Config) -> None:
+    """Decide between given, own and no servers, and set the environment accordingly."""
+    given = {name: os.environ.get(f"TEST_{name}") or os.environ.get(name) for name in (POSTGRESQL, REDIS)}
+    wanted = [name for name, url in given.items() if not url]
+    embedded = (POSTGRESQL in wanted and not postgresql_programs()) or (REDIS in wanted and not redis_program())
+    if embedded and os.environ.get("REQUIRE_SERVICES", "0") not in ("", "0"):
+        raise pytest.UsageError(f"REQUIRE_SERVICES is set, but there are no servers for the tests: {HINT}.")
+    if embedded:
+        wanted = []
+        for name in (POSTGRESQL, REDIS):
+            os.environ.pop(name, None)
+    # kill and a CI's time-out end the run like Ctrl-C, so that fixtures still stop what they started.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    config.stash[keeper_key] = keeper = Keeper(wanted)
+    var = Path(keeper.environment.pop("VAR_DIR"))
+    environment = {"VAR_DIR": str(var), "SITE_MODE": "embedded"}
+    if not embedded:
+        urls = {name: url for name, url in given.items() if url} | keeper.environment
+        environment |= urls | {
+            "SITE_MODE": "full",
+            "SECRET_KEY": secrets.token_urlsafe(50),
+            "ALLOWED_HOSTS": "localhost,127.0.0.1,testserver",
+            "SITE_HTTPS": "false",
+        }
+        # A process of pytest-xdist finds the servers of the first one.
+        environment |= {f"TEST_{name}": url for name, url in urls.items()}
+    os.environ.update(environment)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known."""
+    config.addinivalue_line("markers", "services: needs a real PostgreSQL and a real Redis")
+    config.addinivalue_line("markers", "browser: needs Chromium")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip what needs the servers where there are none."""
+    if os.environ["SITE_MODE"] == "full":
+        return
+    marked = [item for item in items if item.get_closest_marker("services")]
+    for item in marked:
+        item.add_marker(pytest.mark.skip(reason="needs PostgreSQL and Redis"))
+    config.stash[skipped_key] = len(marked)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop what we started; the last line of the run tells what was left out."""
+    if keeper_key in config.stash:
+        config.stash[keeper_key].stop()
+    skipped = config.stash.get(skipped_key, 0)
+    if skipped:
+        line = f"{skipped} tests that need PostgreSQL and Redis were SKIPPED: {HINT}."
+        config.get_terminal_writer().line(line, red=True, bold=True)
+
+
+# From here on: the second process.
+
+
+def keep(wanted: list[str]) -> None:
+    """Start the `wanted` servers, tell the environment as one line of JSON, hold all until standard input closes."""
+    with contextlib.ExitStack() as stack:
+        directory = Path(tempfile.mkdtemp(prefix="pneumonia-tests-"))
+        stack.callback(shutil.rmtree, directory, ignore_errors=True)
+        # The servers' user has to pass through; what it must not read is closed below.
+        directory.chmod(0o711)
+        var = directory / "var"
+        var.mkdir(mode=0o700)
+        environment = {"VAR_DIR": str(var)}
+        if POSTGRESQL in wanted:
+            environment[POSTGRESQL] = start_postgresql(directory / "postgresql", stack)
+        if REDIS in wanted:
+            environment[REDIS] = start_redis(directory / "redis", stack)
+        print(json.dumps(environment), flush=True)
+        sys.stdin.read()
+
+
+def start_postgresql(directory: Path, stack: contextlib.ExitStack) -> str:
+    """Make a cluster that forgets on a crash, start it on a free port, give its URL."""
+    import psycopg2
+
+    programs = postgresql_programs()
+    assert programs
+    user = unprivileged_user(directory)
+    password, port = secrets.token_hex(16), free_port()
+    password_file = directory / "password"
+    password_file.write_text(password)
+    if user.get("user"):
+        shutil.chown(password_file, user["user"])
+    data = directory / "data"
+    command = [programs / "initdb", "-D", data, "-U", "tests", "-A", "scram-sha-256", f"--pwfile={password_file}"]
+    subprocess.run(
+        [*command, "--no-sync", "-E", "UTF8", "--locale=C"],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        cwd=directory,
+        **user,
+    )
+    settings = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "60"}
+    command = [programs / "postgres", "-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", directory]
+    for name, value in settings.items():
+        command += ["-c", f"{name}={value}"]
+    # SIGINT: PostgreSQL's fast shutdown, which does not wait for clients.
+    server = start(command, directory, stack, stop_signal=signal.SIGINT, **user)
+
+    def answers() -> bool:
+        try:
+            psycopg2.connect(host="127.0.0.1", port=port, user="tests", password=password, dbname="postgres").close()
+        except psycopg2.OperationalError:
+            return False
+        return True
+
+    wait_until(answers, server, directory)
+    return f"postgres://tests:{password}@127.0.0.1:{port}/postgres"
+
+
+def start_redis(directory: Path, stack: contextlib.ExitStack) -> str:
+    """Start a Redis that stores nothing, on a free port; give its URL."""
+    import redis
+
+    program = redis_program()
+    assert program
+    user = unprivileged_user(directory)
+    password, port = secrets.token_hex(16), free_port()
+    configuration = f'bind 127.0.0.1\nport {port}\nrequirepass {password}\nsave ""\nappendonly no\n'
+    # On standard input: the password stays out of the list of processes.
+    server = start([program, "-"], directory, stack, stop_signal=signal.SIGTERM, given=configuration, **user)
+
+    def answers() -> bool:
+        try:
+            with redis.Redis(host="127.0.0.1", port=port, password=password) as client:
+                return client.ping()
+        except redis.ConnectionError:
+            return False
+
+    wait_until(answers, server, directory)
+    return f"redis://:{password}@127.0.0.1:{port}/0"
+
+
+def start(command, directory: Path, stack: contextlib.ExitStack, *, stop_signal, given: str = "", **user):
+    """Start a server whose output goes to a file in `directory`; the stack stops it."""
+    with (directory / "log").open("w") as log:
+        server = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=directory, text=True, **user
+        )
+    server.stdin.write(given)
+    server.stdin.close()
+
+    def stop() -> None:
+        server.send_signal(stop_signal)
+        try:
+            server.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+
+    stack.callback(stop)
+    return server
+
+
+def wait_until(answers: Callable[[], bool], server: subprocess.Popen, directory: Path) -> None:
+    """Wait for the server's first answer. Ends the process with the server's own words when there is none."""
+    deadline = time.monotonic() + START_SECONDS
+    while not answers():
+        if server.poll() is not None or time.monotonic() > deadline:
+            raise SystemExit(f"{server.args[0]} did not start:\n{(directory / 'log').read_text()[-2000:]}")
+        time.sleep(0.02)
+
+
+def unprivileged_user(directory: Path) -> dict:
+    """Make `directory` and give Popen's arguments for the user who owns it: PostgreSQL refuses to run as root."""
+    directory.mkdir(mode=0o700)
+    if os.geteuid() != 0:
+        return {}
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    user = pwd.getpwnam("postgres" if "postgres" in names else "nobody")
+    os.chown(directory, user.pw_uid, user.pw_gid)
+    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+
+def postgresql_programs() -> Path | None:
+    """Give the folder that holds initdb and postgres; the newest where Debian has several."""
+    debian = sorted(
+        Path("/usr/lib/postgresql").glob("*/bin"),
+        key=lambda folder: [int(digits) for digits in re.findall(r"\d+", folder.parent.name)],
+        reverse=True,
+    )
+    for folder in [*debian, *map(Path, os.environ.get("PATH", "").split(os.pathsep))]:
+        if all(os.access(folder / name, os.X_OK) for name in ("initdb", "postgres")):
+            return folder
+    return None
+
+
+def redis_program() -> str | None:
+    """Give the Redis server's program."""
+    return shutil.which("redis-server")
+
+
+def free_port() -> int:
+    """Give a port that was free a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+if __name__ == "__main__":
+    keep(sys.argv[1:])

@@ -1,0 +1,161 @@
+"""The settings, each time in a fresh interpreter: what is missing or impossible is said at once, with a hint."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+FULL = {
+    "SITE_MODE": "full",
+    "SECRET_KEY": "k" * 50,
+    "ALLOWED_HOSTS": "site.example, www.site.example",
+    "DATABASE_URL": "postgres://user:password@db.example:5432/name",
+    "CELERY_BROKER_URL": "redis://:secret@redis.example:6379/0",
+}
+SHOW = """
+import json, sys
+from pneumonia_site import settings
+print(json.dumps({name: getattr(settings, name) for name in sys.argv[1:]}, default=str))
+"""
+
+
+@pytest.fixture
+def read(tmp_path: Path):
+    """Read the named settings under the given environment."""
+
+    def read(*names: str, **environment: str) -> dict:
+        done = load(SHOW, *names, var=tmp_path / "var", **environment)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return read
+
+
+@pytest.fixture
+def complaint(tmp_path: Path):
+    """Give the one line with which the settings refuse the environment."""
+
+    def complaint(**environment: str) -> str:
+        done = load(SHOW, var=tmp_path / "var", **environment)
+        assert done.returncode != 0, "the settings took it"
+        last = done.stderr.strip().splitlines()[-1]
+        assert last.startswith("django.core.exceptions.ImproperlyConfigured: ")
+        return last
+
+    return complaint
+
+
+def load(code: str, *arguments: str, var: Path, **environment: str) -> subprocess.CompletedProcess:
+    """Run Python code under this environment and no other."""
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, *arguments],
+        env={"PATH": os.environ["PATH"], "VAR_DIR": str(var)} | environment,
+        cwd=settings.BASE_DIR,
+        capture_output=True,
+        text=True,
+    )
+
+
+def without(name: str) -> dict[str, str]:
+    """The full environment less one variable."""
+    return {key: value for key, value in FULL.items() if key != name}
+
+
+@pytest.mark.parametrize("name", ["SECRET_KEY", "ALLOWED_HOSTS", "DATABASE_URL", "CELERY_BROKER_URL"])
+def test_full_mode_names_the_variable_that_is_missing(complaint, name):
+    said = complaint(**without(name))
+    assert f"{name} is not set" in said
+    assert ".env.example" in said
+
+
+@pytest.mark.parametrize("name", ["SECRET_KEY", "ALLOWED_HOSTS", "DATABASE_URL", "CELERY_BROKER_URL"])
+def test_full_mode_takes_an_empty_variable_for_a_missing_one(complaint, name):
+    assert f"{name} is not set" in complaint(**FULL | {name: " "})
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "CELERY_BROKER_URL"])
+def test_embedded_mode_refuses_the_address_of_a_server(complaint, name):
+    said = complaint(**{name: FULL[name]})
+    assert f"{name} is set" in said
+    assert "SITE_MODE=full" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "hint"),
+    [
+        ("SITE_MODE", "production", "'embedded' or 'full'"),
+        ("INTAKE_MAX_BYTES", "25 MB", "whole number of at least 1"),
+        ("UPLOAD_MAX_FILES", "0", "whole number of at least 1"),
+        ("TRUSTED_PROXY_COUNT", "-1", "whole number of at least 0"),
+        ("SITE_HTTPS", "maybe", "true or false"),
+        ("DATABASE_URL", "nonsense", "postgres://"),
+        ("DATABASE_URL", "postgres://user:password@host:port/name", "postgres://"),
+        ("CELERY_BROKER_URL", "amqp://broker.example", "redis://"),
+        ("EMAIL_URL", "pigeon://roof", "smtp+tls://"),
+    ],
+)
+def test_an_impossible_value_is_refused_with_the_variable_and_a_hint(complaint, name, value, hint):
+    said = complaint(**FULL | {name: value})
+    assert name in said
+    assert hint in said
+
+
+def test_every_variable_of_full_mode_stands_in_the_example():
+    example = Path(settings.BASE_DIR, ".env.example").read_text()
+    assert all(f"{name}=" in example for name in FULL)
+
+
+def test_embedded_mode_keeps_everything_under_var(read, tmp_path):
+    found = read("MEDIA_ROOT", "STATIC_ROOT", "WORKER_READY_FILE", "CELERY_BROKER_URL", "DATABASES", "SITE_HTTPS")
+    var = str(tmp_path / "var")
+    assert all(found[name].startswith(var) for name in ("MEDIA_ROOT", "STATIC_ROOT", "WORKER_READY_FILE"))
+    assert found["DATABASES"]["default"]["NAME"].startswith(var)
+    assert found["CELERY_BROKER_URL"] == "filesystem://"
+    assert found["SITE_HTTPS"] is False
+
+
+def test_embedded_mode_makes_its_secret_key_once_for_its_user_alone(read, tmp_path):
+    first = read("SECRET_KEY")
+    assert read("SECRET_KEY") == first
+    assert len(first["SECRET_KEY"]) >= 50
+    key = tmp_path / "var" / "secret_key"
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    assert [path.name for path in key.parent.glob("secret_key*")] == ["secret_key"]
+
+
+def test_another_installation_has_another_secret_key(read, tmp_path):
+    assert read("SECRET_KEY") != read("SECRET_KEY", VAR_DIR=str(tmp_path / "other"))
+
+
+def test_full_mode_is_served_over_https_only(read):
+    found = read("SECURE_SSL_REDIRECT", "SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE", "SECURE_HSTS_SECONDS", **FULL)
+    assert all(found.values())
+
+
+def test_full_mode_without_https_has_to_be_asked_for(read):
+    found = read("SECURE_SSL_REDIRECT", "SESSION_COOKIE_SECURE", "SECURE_HSTS_SECONDS", **FULL, SITE_HTTPS="false")
+    assert not any(found.values())
+
+
+def test_a_forwarded_header_counts_only_behind_a_proxy_of_our_own(read):
+    assert read("ALLAUTH_TRUSTED_PROXY_COUNT", **FULL) == {"ALLAUTH_TRUSTED_PROXY_COUNT": 0}
+    found = read("ALLAUTH_TRUSTED_PROXY_COUNT", "SECURE_PROXY_SSL_HEADER", **FULL, TRUSTED_PROXY_COUNT="1")
+    assert found["SECURE_PROXY_SSL_HEADER"] == ["HTTP_X_FORWARDED_PROTO", "https"]
+
+
+def test_the_cache_is_another_database_of_the_brokers_redis(read):
+    assert read("CACHES", **FULL)["CACHES"]["default"]["LOCATION"] == "redis://:secret@redis.example:6379/1"
+
+
+def test_redis_delivers_again_only_after_the_time_limit(read):
+    names = ("CELERY_BROKER_TRANSPORT_OPTIONS", "CELERY_TASK_SOFT_TIME_LIMIT", "CELERY_TASK_TIME_LIMIT")
+    found = read(*names, "PREDICTION_STALE_SECONDS", **FULL, PREDICTION_HARD_TIME_LIMIT="100")
+    assert found["CELERY_TASK_SOFT_TIME_LIMIT"] == 90
+    assert found["CELERY_TASK_TIME_LIMIT"] == 100
+    assert found["CELERY_BROKER_TRANSPORT_OPTIONS"]["visibility_timeout"] == 110
+    assert found["PREDICTION_STALE_SECONDS"] > 110

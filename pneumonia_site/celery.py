@@ -1,0 +1,24 @@
+"""The Celery app; its options are the CELERY_ names in the settings."""
+
+import os
+from typing import Any
+
+from celery import Celery
+from celery.signals import worker_process_init
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "pneumonia_site.settings")
+
+app = Celery("pneumonia_site")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+
+@worker_process_init.connect
+def load_model(**_signal: Any) -> None:
+    """Let each child of a worker load the model before its first task.
+
+    After the fork, because TensorFlow does not survive one: the parent never even imports it.
+    """
+    from diagnosis import worker
+
+    worker.load_active_model()

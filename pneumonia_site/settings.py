@@ -1,0 +1,344 @@
+"""All settings, read from the environment; what is missing or impossible is said at once, with a hint.
+
+SITE_MODE chooses between two ways to run the same code:
+    embedded   one machine, no services: SQLite, a broker made of files, everything under VAR_DIR
+    full       PostgreSQL, Redis, any number of hosts; .env.example names every variable
+"""
+
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import environ
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = environ.Env()
+
+
+def _required(name: str) -> str:
+    value = os.environ.get(name, "").strip()
+    if not value:
+        raise ImproperlyConfigured(
+            f"{name} is not set, and SITE_MODE=full needs it. .env.example says what it is for and shows an example."
+        )
+    return value
+
+
+def _whole_number(name: str, default: int, minimum: int = 1) -> int:
+    given = os.environ.get(name, "").strip()
+    try:
+        value = int(given) if given else default
+    except ValueError:
+        value = minimum - 1
+    if value < minimum:
+        raise ImproperlyConfigured(f"{name} is {given!r}; it has to be a whole number of at least {minimum}.")
+    return value
+
+
+def _list(name: str, default: list[str]) -> list[str]:
+    return [part.strip() for part in os.environ.get(name, "").split(",") if part.strip()] or default
+
+
+def _switch(name: str, default: bool) -> bool:
+    given = os.environ.get(name, "").strip().lower()
+    if not given:
+        return default
+    if given not in {"true", "false"}:
+        raise ImproperlyConfigured(f"{name} is {given!r}; it has to be true or false.")
+    return given == "true"
+
+
+def _path(name: str, default: Path) -> Path:
+    return Path(os.environ.get(name, "").strip() or default).expanduser().resolve()
+
+
+def _secret_key_in(folder: Path) -> str:
+    """Give the secret key kept in `folder`; the first call makes it. Two processes at once get the same one."""
+    path = folder / "secret_key"
+    if not path.exists():
+        temporary = folder / f"secret_key.{os.getpid()}"
+        temporary.touch(mode=0o600)
+        temporary.write_text(secrets.token_urlsafe(64))
+        try:
+            # A link fails where the name exists, so the first of two processes wins and nobody reads half a key.
+            os.link(temporary, path)
+        except FileExistsError:
+            pass
+        finally:
+            temporary.unlink()
+    return path.read_text()
+
+
+SITE_MODE = os.environ.get("SITE_MODE", "").strip() or "embedded"
+if SITE_MODE not in {"embedded", "full"}:
+    raise ImproperlyConfigured(f"SITE_MODE is {SITE_MODE!r}; it has to be 'embedded' or 'full'.")
+EMBEDDED = SITE_MODE == "embedded"
+
+if EMBEDDED:
+    for _name in ("DATABASE_URL", "CELERY_BROKER_URL"):
+        if os.environ.get(_name, "").strip():
+            raise ImproperlyConfigured(
+                f"{_name} is set, but SITE_MODE is 'embedded', which keeps everything in files. "
+                f"Set SITE_MODE=full to use it, or unset {_name}."
+            )
+
+# Where it runs -------------------------------------------------------------------------------------------------------
+
+VAR_DIR = _path("VAR_DIR", BASE_DIR / "var")
+MEDIA_ROOT = _path("MEDIA_ROOT", VAR_DIR / "media")
+STATIC_ROOT = _path("STATIC_ROOT", VAR_DIR / "static")
+
+DEBUG = False
+ROOT_URLCONF = "pneumonia_site.urls"
+WSGI_APPLICATION = "pneumonia_site.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+if EMBEDDED:
+    VAR_DIR.mkdir(parents=True, exist_ok=True)
+    SECRET_KEY = _secret_key_in(VAR_DIR)
+    ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", *_list("ALLOWED_HOSTS", [])]
+    DATABASES: dict[str, dict[str, Any]] = {
+        "default": {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": VAR_DIR / "db.sqlite3",
+            "OPTIONS": {
+                # The web and the worker write at the same time: readers don't block in WAL, and a transaction that is
+                # going to write waits at its start (IMMEDIATE) instead of failing in its middle.
+                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+                "transaction_mode": "IMMEDIATE",
+                "timeout": 20,
+            },
+        }
+    }
+    # One web process only (run_embedded sees to it), so a cache in its memory counts every failed log-in.
+    CACHES: dict[str, dict[str, Any]] = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    CELERY_BROKER_URL = "filesystem://"
+else:
+    SECRET_KEY = _required("SECRET_KEY")
+    _required("ALLOWED_HOSTS")
+    ALLOWED_HOSTS = _list("ALLOWED_HOSTS", [])
+    if not _required("DATABASE_URL").startswith(("postgres://", "postgresql://")):
+        raise ImproperlyConfigured("DATABASE_URL has to look like postgres://user:password@host:5432/name.")
+    try:
+        DATABASES = {"default": env.db("DATABASE_URL")}
+    except ValueError as error:
+        raise ImproperlyConfigured(
+            "DATABASE_URL can't be read; it looks like postgres://user:password@host:5432/name, "
+            "with special characters of the password written as %40 and the like."
+        ) from error
+    DATABASES["default"] |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
+    CELERY_BROKER_URL = _required("CELERY_BROKER_URL")
+    if not CELERY_BROKER_URL.startswith(("redis://", "rediss://")):
+        raise ImproperlyConfigured("CELERY_BROKER_URL has to be a Redis URL; it looks like redis://host:6379/0.")
+    CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": os.environ.get("CACHE_URL", "").strip()
+            or urlsplit(CELERY_BROKER_URL)._replace(path="/1").geturl(),
+            "KEY_PREFIX": "pneumonia_site",
+            "OPTIONS": {"socket_connect_timeout": 2, "socket_timeout": 2},
+        }
+    }
+
+# Apps and pages ------------------------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    # Before staticfiles, so that `runserver` serves static files as every other server does.
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "allauth",
+    "allauth.account",
+    "crispy_forms",
+    "crispy_bootstrap5",
+    "csp",
+    "django_cleanup.apps.CleanupConfig",  # a deleted row takes its files along, however it was deleted
+    "diagnosis",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+CRISPY_ALLOWED_TEMPLATE_PACKS = "bootstrap5"
+CRISPY_TEMPLATE_PACK = "bootstrap5"
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+# Uploads have no public URL: a view that knows the owner hands them out.
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+FILE_UPLOAD_PERMISSIONS = 0o640
+
+# Accounts ------------------------------------------------------------------------------------------------------------
+
+AUTHENTICATION_BACKENDS = [
+    "django.contrib.auth.backends.ModelBackend",
+    "allauth.account.auth_backends.AuthenticationBackend",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "diagnosis:scan_list"
+ACCOUNT_LOGOUT_REDIRECT_URL = "diagnosis:home"
+ACCOUNT_LOGIN_METHODS = {"username", "email"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*", "password2*"]
+ACCOUNT_EMAIL_VERIFICATION = "none" if EMBEDDED else "optional"
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+# How many reverse proxies of the operator's own stand in front; only theirs is an X-Forwarded-For to believe.
+ALLAUTH_TRUSTED_PROXY_COUNT = _whole_number("TRUSTED_PROXY_COUNT", 0, minimum=0)
+
+try:
+    vars().update(env.email("EMAIL_URL", default="consolemail://"))
+except (environ.ImproperlyConfigured, KeyError, ValueError) as error:
+    raise ImproperlyConfigured("EMAIL_URL can't be read; it looks like smtp+tls://user:password@host:587.") from error
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = os.environ.get("DEFAULT_FROM_EMAIL", "").strip() or "pneumonia-site@localhost"
+
+# Security ------------------------------------------------------------------------------------------------------------
+
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+CSRF_TRUSTED_ORIGINS = _list("CSRF_TRUSTED_ORIGINS", [])
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],  # Bootstrap draws its arrows and ticks as data: pictures
+        "object-src": [NONE],
+        "frame-ancestors": [NONE],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+    }
+}
+
+# Full mode is served over HTTPS unless the operator says otherwise; embedded mode is plain HTTP on this machine.
+SITE_HTTPS = _switch("SITE_HTTPS", default=not EMBEDDED)
+SECURE_SSL_REDIRECT = SITE_HTTPS
+SESSION_COOKIE_SECURE = SITE_HTTPS
+CSRF_COOKIE_SECURE = SITE_HTTPS
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if SITE_HTTPS else 0
+SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # asked over plain HTTP from inside the host
+if ALLAUTH_TRUSTED_PROXY_COUNT:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+# HSTS for subdomains and preloading bind the operator's whole domain: not a decision of this software.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
+
+# Scans and predictions -----------------------------------------------------------------------------------------------
+
+MODEL_CHECKPOINT = _path("MODEL_CHECKPOINT", BASE_DIR / "ml" / "weights")
+
+INTAKE_MAX_BYTES = _whole_number("INTAKE_MAX_BYTES", 25 * 1024 * 1024)
+INTAKE_MAX_PIXELS = _whole_number("INTAKE_MAX_PIXELS", 40_000_000)
+INTAKE_MIN_SIDE = _whole_number("INTAKE_MIN_SIDE", 64)  # pixels
+UPLOAD_MAX_FILES = _whole_number("UPLOAD_MAX_FILES", 20)
+
+PREDICTION_HARD_TIME_LIMIT = _whole_number("PREDICTION_HARD_TIME_LIMIT", 120)  # seconds
+PREDICTION_SOFT_TIME_LIMIT = 0.9 * PREDICTION_HARD_TIME_LIMIT
+PREDICTION_MAX_ATTEMPTS = _whole_number("PREDICTION_MAX_ATTEMPTS", 3)
+# Queued or running for longer than this counts as lost; above the time after which Redis itself delivers again.
+PREDICTION_STALE_SECONDS = _whole_number("PREDICTION_STALE_SECONDS", 5 * PREDICTION_HARD_TIME_LIMIT)
+
+# The worker touches it when it has loaded the model.
+WORKER_READY_FILE = VAR_DIR / "worker.ready"
+
+# Celery: a task is a hint that carries an id, the database holds the truth -------------------------------------------
+
+CELERY_TIMEZONE = TIME_ZONE
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_SOFT_TIME_LIMIT = PREDICTION_SOFT_TIME_LIMIT
+CELERY_TASK_TIME_LIMIT = PREDICTION_HARD_TIME_LIMIT
+CELERY_WORKER_CONCURRENCY = 1  # one loaded model per process; more workers are the way to scale
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+# Nobody sends commands to the only worker of embedded mode, and in a broker of files they would pile up.
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = not EMBEDDED
+CELERY_WORKER_PROC_ALIVE_TIMEOUT = 120  # a child loads the model before it says that it is up
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# Sending happens while a person waits for the page: give up within seconds, requeue_stale_predictions makes up for it.
+CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.2}
+CELERY_BEAT_SCHEDULE = {
+    "requeue-stale-predictions": {"task": "diagnosis.tasks.requeue_stale_predictions", "schedule": 60.0}
+}
+if EMBEDDED:
+    BROKER_DIR = VAR_DIR / "broker"
+    CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
+        "data_folder_in": str(BROKER_DIR / "messages"),
+        "data_folder_out": str(BROKER_DIR / "messages"),
+        "control_folder": str(BROKER_DIR / "control"),
+        "store_processed": False,
+    }
+    for _folder in ("messages", "control"):
+        (BROKER_DIR / _folder).mkdir(parents=True, exist_ok=True)
+else:
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "visibility_timeout": round(1.1 * PREDICTION_HARD_TIME_LIMIT),
+        "socket_connect_timeout": 2,
+        "socket_timeout": 5,
+        "max_retries": 1,
+        "interval_start": 0,
+        "interval_step": 0.2,
+        "interval_max": 0.2,
+    }
+
+# Log -----------------------------------------------------------------------------------------------------------------
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+    # Django's own handlers would mail the administrators; here everything goes to the one log.
+    "loggers": {"django": {"handlers": [], "level": "INFO"}},
+}
