@@ -1,0 +1,310 @@
+"""Bytes from a stranger become a clean grayscale picture, or a refusal that says what is wrong and what to do.
+
+Only pixels pass: the picture is decoded once and written anew, so metadata, colour profiles, text and whatever hides
+before, between or behind the picture's own data stay outside. What the content means is not judged here.
+
+- Colour becomes ITU-R 601 luma. Embedded colour profiles are not applied: the network learnt from stored levels, and
+  a profile is hostile input for nothing gained.
+- Transparency is laid over black, the colour of air on an X-ray. Where every pixel is transparent, the alpha channel
+  is an empty leftover and is ignored.
+- 16-bit grayscale keeps every level. 32-bit integers within 0..65535 keep theirs; other integers and all floats are
+  scaled from minimum..maximum to 0..65535. 16-bit colour comes out of Pillow with 8 bits.
+"""
+
+import hashlib
+import io
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Self
+
+import numpy as np
+from django.conf import settings
+
+# Imported by name: Image.open would otherwise load every plugin that Pillow has when the first TIFF arrives.
+from PIL import (  # noqa: F401
+    BmpImagePlugin,
+    ExifTags,
+    Image,
+    ImageChops,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    WebPImagePlugin,
+)
+
+from ml.preprocess import eight_bit
+
+logger = logging.getLogger(__name__)
+
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
+ACCEPTED = "JPEG, PNG, WebP, TIFF or BMP"
+THUMBNAIL_SIDE = 256
+THUMBNAIL_QUALITY = 80
+MAX_16_BIT = 65535
+
+# Speed matters while somebody waits: the noise of an X-ray hardly compresses, so level 6 takes up to four times as long
+# and saves a tenth to a quarter.
+PNG_COMPRESS_LEVEL = 1
+
+# libwebp holds the picture four times while it decodes; with fewer pixels it needs no more memory than the others.
+WEBP_SHARE = 0.7
+
+# Rows that are converted at once, so that a large 32-bit picture is never held twice.
+BAND_ROWS = 256
+
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+class Refusal(Exception):
+    """The file can't become a scan; `code` is for programs, str() is one sentence that is safe to show."""
+
+    def __init__(self, code: str, sentence: str):
+        super().__init__(code, sentence)
+        self.code = code
+
+    def __str__(self) -> str:
+        return self.args[1]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is accepted: bytes of the file, pixels of the picture, pixels of its shorter side."""
+
+    max_bytes: int
+    max_pixels: int
+    min_side: int
+
+    @classmethod
+    def from_settings(cls) -> Self:
+        return cls(
+            max_bytes=settings.INTAKE_MAX_BYTES,
+            max_pixels=settings.INTAKE_MAX_PIXELS,
+            min_side=settings.INTAKE_MIN_SIDE,
+        )
+
+
+@dataclass(frozen=True)
+class CleanPicture:
+    """A picture without its past; `width` and `height` are those of `png`, upright."""
+
+    sha256: str  # of the bytes as given, 64 hex digits
+    png: bytes  # lossless grayscale, 8 or 16 bit
+    thumbnail: bytes  # JPEG, longest side at most 256 px, levels as the network sees them
+    width: int
+    height: int
+
+
+def clean(file: BinaryIO, *, limits: Limits) -> CleanPicture:
+    """Read `file` from its start and give the clean picture in it, or raise Refusal."""
+    data = _read(file, limits)
+    with _failures_refused(data):
+        picture = Image.open(io.BytesIO(data), formats=FORMATS)
+        _check_header(picture, limits)
+        picture.load()
+        grey = _upright(_grey(picture), picture)
+        del picture
+    # Savers copy what they find here (colour profile, comment, transparency) into the new file.
+    grey.info = {}
+    return CleanPicture(
+        sha256=hashlib.sha256(data).hexdigest(),
+        png=_png(grey),
+        thumbnail=_thumbnail(grey),
+        width=grey.width,
+        height=grey.height,
+    )
+
+
+def _read(file: BinaryIO, limits: Limits) -> bytes:
+    file.seek(0)
+    data = file.read(limits.max_bytes + 1)
+    if not data:
+        raise Refusal("EMPTY", "This file is empty; export the picture again and upload the new file.")
+    if len(data) > limits.max_bytes:
+        raise Refusal(
+            "TOO_LARGE",
+            f"This file is larger than {_megabytes(limits.max_bytes)}; save the picture as JPEG or scale it down.",
+        )
+    return data
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 2**20:.3g} MB"
+
+
+def _too_many_pixels(what: str) -> Refusal:
+    return Refusal("TOO_MANY_PIXELS", f"{what}; scale it down and upload it again.")
+
+
+@contextmanager
+def _failures_refused(data: bytes) -> Iterator[None]:
+    """Turn whatever a decoder raises on hostile bytes into a Refusal."""
+    try:
+        yield
+    except Refusal:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise _too_many_pixels("This picture has far more pixels than are accepted") from error
+    except UnidentifiedImageError as error:
+        raise _unidentified(data) from error
+    except Exception as error:
+        # Pillow's decoders fail with nearly every built-in exception, so a list of them would never be complete.
+        logger.info("Refused a picture that can't be decoded", exc_info=True)
+        raise _damaged() from error
+
+
+def _damaged() -> Refusal:
+    return Refusal("DAMAGED", "This picture is damaged or cut short; export or download it again and upload that.")
+
+
+def _unidentified(data: bytes) -> Refusal:
+    """Say what the file is, as far as its first bytes tell."""
+    if data.startswith((b"\xff\xd8\xff", b"\x89PNG", b"II*\0", b"MM\0*", b"BM")) or data[8:12] == b"WEBP":
+        return _damaged()
+    kind, advice = _foreign_kind(data)
+    if kind:
+        return Refusal("UNSUPPORTED_FORMAT", f"This file is {kind}, which this version does not read; {advice}.")
+    return Refusal("NOT_A_PICTURE", f"This file is not a picture; upload the X-ray as {ACCEPTED}.")
+
+
+def _foreign_kind(data: bytes) -> tuple[str, str]:
+    """Name a well-known format that is not accepted with advice, or give two empty strings."""
+    head = data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if data[128:132] == b"DICM":
+        return "DICOM", "export the picture as PNG or JPEG from your viewer"
+    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"):
+        return "HEIC", "convert it to JPEG and upload that"
+    if data[4:8] == b"ftyp" and data[8:12] in (b"avif", b"avis"):
+        return "AVIF", "convert it to JPEG and upload that"
+    if head.startswith(b"%pdf"):
+        return "a PDF document", f"export the picture in it as {ACCEPTED}"
+    if head.startswith((b"gif87a", b"gif89a")):
+        return "GIF", f"export the X-ray as {ACCEPTED} from where it came from"
+    if head.startswith((b"<svg", b"<?xml")) and b"<svg" in head:
+        return "an SVG drawing", f"upload the X-ray itself as {ACCEPTED}"
+    if head.startswith((b"<!doctype html", b"<html")):
+        return "a web page", f"save the picture on it as {ACCEPTED}"
+    if data.startswith(b"PK\x03\x04"):
+        return "a ZIP archive", "unpack it and upload the pictures in it"
+    return "", ""
+
+
+def _check_header(picture: Image.Image, limits: Limits) -> None:
+    """Refuse by what the header says, before any pixel is decoded."""
+    width, height = picture.size
+    most = limits.max_pixels * (WEBP_SHARE if picture.format == "WEBP" else 1)
+    if width * height > most:
+        raise _too_many_pixels(
+            f"This {picture.format} picture has {width:,} × {height:,} pixels and at most {most / 1e6:g} million are "
+            "accepted"
+        )
+    if min(width, height) < limits.min_side:
+        raise Refusal(
+            "TOO_SMALL",
+            f"This picture has {width:,} × {height:,} pixels and each side must have at least {limits.min_side}; "
+            "upload the X-ray in its full size.",
+        )
+    # A phone's JPEG with a preview or depth map behind it ("MPO") is one picture; the first is it.
+    if picture.format != "MPO" and getattr(picture, "is_animated", False):
+        raise Refusal("SEVERAL_PAGES", "This file has several pages or frames; export the X-ray as one single picture.")
+    tile = _tiff_tag(picture, TiffImagePlugin.TILEWIDTH, 0) * _tiff_tag(picture, TiffImagePlugin.TILELENGTH, 0)
+    if tile > limits.max_pixels:
+        raise _too_many_pixels("This picture is stored in tiles with more pixels than are accepted")
+
+
+def _tiff_tag(picture: Image.Image, tag: int, default: Any) -> Any:
+    """Give the value of a TIFF tag, or `default` where it is absent or the picture is no TIFF."""
+    return picture.tag_v2.get(tag, default) if isinstance(picture, TiffImagePlugin.TiffImageFile) else default
+
+
+def _grey(picture: Image.Image) -> Image.Image:
+    """Give the loaded `picture` as grayscale, mode "L" or "I;16"."""
+    if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
+        return _deep_grey(picture)
+    if picture.has_transparency_data:
+        return _over_black(picture)
+    if picture.mode == "LAB":
+        picture = picture.convert("RGB")
+    return picture.convert("L")
+
+
+def _over_black(picture: Image.Image) -> Image.Image:
+    if picture.mode not in ("LA", "RGBA"):
+        picture = picture.convert("LA" if picture.mode in ("1", "L", "La") else "RGBA")
+    grey, alpha = picture.convert("L"), picture.getchannel("A")
+    return ImageChops.multiply(grey, alpha) if alpha.getextrema()[1] else grey
+
+
+def _deep_grey(picture: Image.Image) -> Image.Image:
+    """Give a picture with more than 8 bits a level as mode "I;16"."""
+    # Pillow turns "white is zero" round for 8 bits and less only.
+    white_is_zero = _tiff_tag(picture, TiffImagePlugin.PHOTOMETRIC_INTERPRETATION, 1) == 0
+    transparent = picture.info.get("transparency")
+    if picture.mode == "I;16" and not white_is_zero and transparent is None:
+        return picture
+    low, high = _range(picture)
+    kept = picture.mode != "F" and low >= 0 and high <= MAX_16_BIT
+    factor = MAX_16_BIT / (high - low) if high > low else 0.0
+    levels = np.empty((picture.height, picture.width), np.uint16)
+    for top, band in _bands(picture):
+        sixteen_bit = band if kept else np.rint((band.astype(np.float64) - low) * factor)
+        if transparent is not None:
+            sixteen_bit = np.where(band == transparent, 0, sixteen_bit)
+        levels[top : top + len(band)] = MAX_16_BIT - sixteen_bit if white_is_zero else sixteen_bit
+    return Image.fromarray(levels)
+
+
+def _range(picture: Image.Image) -> tuple[float, float]:
+    """Give the lowest and the highest level; refuse a picture with levels that are not finite."""
+    lows, highs = zip(*((band.min(), band.max()) for _, band in _bands(picture)), strict=True)
+    low, high = float(np.min(lows)), float(np.max(highs))
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise Refusal("NOT_FINITE", "This picture has levels that are not numbers; export it as 16-bit PNG or TIFF.")
+    return low, high
+
+
+def _bands(picture: Image.Image) -> Iterator[tuple[int, np.ndarray]]:
+    """Give the levels of a one-channel `picture` from top to bottom, each band with its first row."""
+    if picture.mode not in ("I;16", "I", "F"):
+        yield 0, np.asarray(picture)  # Pillow can't crop big-endian levels
+        return
+    bits, kinds = (_tiff_tag(picture, tag, ()) for tag in (TiffImagePlugin.BITSPERSAMPLE, TiffImagePlugin.SAMPLEFORMAT))
+    # Pillow has no unsigned 32-bit mode and hands the bits over as signed.
+    unsigned = picture.mode == "I" and bits == (32,) and kinds in ((), (1,))
+    for top in range(0, picture.height, BAND_ROWS):
+        band = np.asarray(picture.crop((0, top, picture.width, min(top + BAND_ROWS, picture.height))))
+        yield top, band.view(np.uint32) if unsigned else band
+
+
+def _upright(grey: Image.Image, picture: Image.Image) -> Image.Image:
+    """Turn `grey` as the metadata of the `picture` it was made from demands; unreadable metadata demands nothing."""
+    try:
+        orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:
+        logger.info("Ignored metadata that can't be decoded", exc_info=True)
+        return grey
+    return grey.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else grey
+
+
+def _png(grey: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    grey.save(buffer, "PNG", compress_level=PNG_COMPRESS_LEVEL)
+    return buffer.getvalue()
+
+
+def _thumbnail(grey: Image.Image) -> bytes:
+    scale = min(1.0, THUMBNAIL_SIDE / max(grey.size))
+    width, height = (max(1, round(side * scale)) for side in grey.size)
+    buffer = io.BytesIO()
+    eight_bit(grey, (width, height)).save(buffer, "JPEG", quality=THUMBNAIL_QUALITY)
+    return buffer.getvalue()
