@@ -1,0 +1,334 @@
+"""What the site remembers: scans, model versions, predictions and reviews, with the rules that must never break."""
+
+import uuid
+from datetime import datetime, timedelta
+from typing import Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+from django.urls import reverse
+from django.utils import timezone
+
+from diagnosis.states import OPEN_STATES, TERMINAL_STATES, TRANSITIONS, FailureReason, State, Trigger
+from ml.labels import NORMAL, PNEUMONIA
+
+
+class Label(models.TextChoices):
+    """The two answers, as ml.labels names them."""
+
+    NORMAL = NORMAL, "Normal"
+    PNEUMONIA = PNEUMONIA, "Pneumonia"
+
+
+def picture_path(scan: "Scan", filename: str) -> str:
+    """Store under a random name: neither the owner's file name nor the scan's address is in it."""
+    name = uuid.uuid4().hex
+    return f"scans/{name[:2]}/{name}.png"
+
+
+def thumbnail_path(scan: "Scan", filename: str) -> str:
+    """Store under a random name of its own."""
+    name = uuid.uuid4().hex
+    return f"thumbnails/{name[:2]}/{name}.jpg"
+
+
+class ScanQuerySet(models.QuerySet):
+    """Questions about scans."""
+
+    def visible_to(self, user) -> Self:
+        """Keep what `user` may open: their own; staff with the permission to view scans may open all."""
+        if user.is_staff and user.has_perm("diagnosis.view_scan"):
+            return self
+        return self.filter(owner=user)
+
+    def with_latest(self) -> Self:
+        """Fetch the latest prediction and its model version along, in the same query."""
+        return self.select_related("latest_prediction__model_version")
+
+    def unanswered_by(self, model_version: "ModelVersion") -> Self:
+        """Keep the scans that have neither an answer of `model_version` nor one on its way."""
+        return self.exclude(
+            models.Exists(
+                Prediction.objects.filter(
+                    scan=models.OuterRef("pk"),
+                    model_version=model_version,
+                    state__in=[*OPEN_STATES, State.SUCCEEDED],
+                )
+            )
+        )
+
+
+class Scan(models.Model):
+    """One chest X-ray of one owner."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="scans")
+    picture = models.FileField(upload_to=picture_path, max_length=200)
+    thumbnail = models.FileField(upload_to=thumbnail_path, max_length=200)
+    sha256 = models.CharField(max_length=64, help_text="of the bytes that were given, before anything was changed")
+    original_name = models.CharField(max_length=255)
+    reference = models.CharField(max_length=100, blank=True, help_text="the owner's own words for it")
+    width = models.PositiveIntegerField(help_text="pixels")
+    height = models.PositiveIntegerField(help_text="pixels")
+    created_at = models.DateTimeField(default=timezone.now)
+    # The newest one asked for. Kept here so that the history page filters and sorts without a subquery per row.
+    latest_prediction = models.ForeignKey(
+        "Prediction", on_delete=models.SET_NULL, null=True, blank=True, editable=False, related_name="+"
+    )
+
+    objects = ScanQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-created_at", "-id")
+        constraints = (models.UniqueConstraint(fields=("owner", "sha256"), name="an_owner_has_each_file_once"),)
+        indexes = (models.Index(fields=("owner", "-created_at", "-id"), name="scans_of_an_owner_newest"),)
+
+    def __str__(self) -> str:
+        return self.reference or self.original_name
+
+    def get_absolute_url(self) -> str:
+        """Give the page with the answer."""
+        return reverse("diagnosis:scan_detail", args=[self.pk])
+
+
+class ModelVersion(models.Model):
+    """A registered checkpoint. The sha256 names it; the folder says where the workers find it."""
+
+    name = models.CharField(max_length=100)
+    sha256 = models.CharField(max_length=64, unique=True, help_text="of the checkpoint's metadata and weights")
+    folder = models.CharField(
+        max_length=500, help_text="of the checkpoint, readable by every worker; relative to the project where inside it"
+    )
+    threshold = models.FloatField(help_text="operating point on the calibrated probability, 0..1")
+    metadata = models.JSONField(default=dict, help_text="as the checkpoint tells it: training, metrics, calibration")
+    registered_at = models.DateTimeField(default=timezone.now)
+    activated_at = models.DateTimeField(null=True, blank=True)
+    is_active = models.BooleanField(default=False, help_text="answers new scans")
+
+    class Meta:
+        ordering = ("-registered_at",)
+        constraints = (
+            models.UniqueConstraint(
+                fields=("is_active",), condition=Q(is_active=True), name="only_one_model_version_is_active"
+            ),
+            models.CheckConstraint(
+                condition=Q(threshold__gt=0) & Q(threshold__lt=1), name="threshold_is_between_0_and_1"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.short_sha256})"
+
+    @property
+    def short_sha256(self) -> str:
+        """Give what a person reads out: the first twelve digits."""
+        return self.sha256[:12]
+
+
+class PredictionQuerySet(models.QuerySet):
+    """The moves of the state machine. Each is one UPDATE whose row count tells whether it happened."""
+
+    def claim(self, prediction_id: uuid.UUID | str, *, task_id: str) -> bool:
+        """Move QUEUED → RUNNING for the task `task_id` and count the attempt.
+
+        A message that is delivered again after its worker was killed finds its own claim and takes it up again. False:
+        somebody else has it, it is finished, it is gone, or the attempts are used up.
+        """
+        return bool(
+            self.filter(
+                Q(state=State.QUEUED) | Q(state=State.RUNNING, claimed_by=task_id),
+                pk=prediction_id,
+                attempts__lt=settings.PREDICTION_MAX_ATTEMPTS,
+            ).update(state=State.RUNNING, claimed_by=task_id, claimed_at=Now(), attempts=F("attempts") + 1)
+        )
+
+    def succeed(
+        self, prediction_id: uuid.UUID | str, *, task_id: str, probability: float, threshold: float, milliseconds: int
+    ) -> bool:
+        """Move RUNNING → SUCCEEDED if `task_id` still holds the claim; the label follows from the threshold."""
+        return self._finish(
+            prediction_id,
+            task_id=task_id,
+            state=State.SUCCEEDED,
+            probability=probability,
+            threshold=threshold,
+            label=Label.PNEUMONIA if probability >= threshold else Label.NORMAL,
+            milliseconds=milliseconds,
+        )
+
+    def fail(self, prediction_id: uuid.UUID | str, *, task_id: str, reason: FailureReason) -> bool:
+        """Move RUNNING → FAILED if `task_id` still holds the claim."""
+        return self._finish(prediction_id, task_id=task_id, state=State.FAILED, reason=reason)
+
+    def _finish(self, prediction_id, *, task_id: str, **values) -> bool:
+        held = self.filter(pk=prediction_id, state=State.RUNNING, claimed_by=task_id)
+        return bool(held.update(finished_at=Now(), **values))
+
+    def give_up_exhausted(self) -> int:
+        """Move RUNNING → FAILED for those of this queryset whose attempts are used up; give how many."""
+        exhausted = self.filter(state=State.RUNNING, attempts__gte=settings.PREDICTION_MAX_ATTEMPTS)
+        return exhausted.update(state=State.FAILED, reason=FailureReason.WORKER_LOST, finished_at=Now())
+
+    def put_back(self) -> int:
+        """Move RUNNING → QUEUED for those of this queryset that have attempts left; give how many."""
+        lost = self.filter(state=State.RUNNING, attempts__lt=settings.PREDICTION_MAX_ATTEMPTS)
+        return lost.update(state=State.QUEUED, claimed_by="", claimed_at=None, enqueued_at=None)
+
+    def stale(self, *, older_than: timedelta, now: datetime | None = None) -> Self:
+        """Keep those whose worker or message must be presumed lost.
+
+        RUNNING longer than `older_than`; QUEUED and not sent (the broker was away), or sent longer ago than that.
+        """
+        limit = (now or timezone.now()) - older_than
+        return self.filter(
+            Q(state=State.RUNNING, claimed_at__lte=limit)
+            | Q(state=State.QUEUED, enqueued_at__lte=limit)
+            | Q(state=State.QUEUED, enqueued_at=None)
+        )
+
+    def open(self) -> Self:
+        """Keep those that wait or are being read."""
+        return self.filter(state__in=OPEN_STATES)
+
+
+class Prediction(models.Model):
+    """One answer of one model version on one scan; a further answer is a further row.
+
+    `probability` is the calibrated probability of PNEUMONIA, 0..1, whatever the label.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    scan = models.ForeignKey(Scan, on_delete=models.CASCADE, related_name="predictions")
+    model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="predictions")
+    trigger = models.CharField(max_length=10, choices=Trigger)
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    requested_at = models.DateTimeField(default=timezone.now)
+
+    state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
+    # When the message was last given to the broker; empty: the broker was away, and the message has to be sent.
+    enqueued_at = models.DateTimeField(null=True, blank=True)
+    claimed_by = models.CharField(max_length=100, blank=True, help_text="id of the task that reads or read it")
+    claimed_at = models.DateTimeField(null=True, blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    label = models.CharField(max_length=10, choices=Label, blank=True)
+    probability = models.FloatField(null=True, blank=True, help_text="calibrated P(PNEUMONIA), 0..1")
+    threshold = models.FloatField(null=True, blank=True, help_text="operating point at the time of the answer, 0..1")
+    milliseconds = models.PositiveIntegerField(null=True, blank=True, help_text="that the reading took")
+    reason = models.CharField(max_length=20, choices=FailureReason, blank=True)
+
+    objects = PredictionQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-requested_at", "-id")
+        constraints = (
+            models.CheckConstraint(
+                name="an_answer_stands_iff_it_succeeded",
+                condition=Q(
+                    state=State.SUCCEEDED,
+                    label__in=Label.values,
+                    probability__isnull=False,
+                    threshold__isnull=False,
+                    milliseconds__isnull=False,
+                )
+                | (
+                    ~Q(state=State.SUCCEEDED)
+                    & Q(label="", probability__isnull=True, threshold__isnull=True, milliseconds__isnull=True)
+                ),
+            ),
+            models.CheckConstraint(
+                name="a_reason_stands_iff_it_failed",
+                condition=Q(state=State.FAILED, reason__in=FailureReason.values)
+                | (~Q(state=State.FAILED) & Q(reason="")),
+            ),
+            models.CheckConstraint(
+                name="it_is_finished_iff_its_state_is_terminal",
+                condition=Q(state__in=TERMINAL_STATES, finished_at__isnull=False)
+                | Q(state__in=OPEN_STATES, finished_at__isnull=True),
+            ),
+            models.CheckConstraint(
+                name="only_a_queued_one_is_unclaimed",
+                condition=Q(state=State.QUEUED, claimed_by="", claimed_at__isnull=True)
+                | (~Q(state=State.QUEUED) & ~Q(claimed_by="") & Q(claimed_at__isnull=False)),
+            ),
+            models.CheckConstraint(
+                name="probability_is_between_0_and_1",
+                condition=Q(probability__isnull=True) | (Q(probability__gte=0) & Q(probability__lte=1)),
+            ),
+            models.CheckConstraint(
+                name="the_label_follows_from_the_threshold",
+                condition=Q(label="")
+                | Q(label=PNEUMONIA, probability__gte=F("threshold"))
+                | Q(label=NORMAL, probability__lt=F("threshold")),
+            ),
+            models.UniqueConstraint(
+                name="one_open_prediction_per_scan_and_version",
+                fields=("scan", "model_version"),
+                condition=Q(state__in=OPEN_STATES),
+            ),
+        )
+        indexes = (
+            # requeue_stale looks at the few open ones among millions.
+            models.Index(fields=("state", "claimed_at"), condition=Q(state__in=OPEN_STATES), name="open_predictions"),
+            # The staff's list, newest first.
+            models.Index(fields=("-requested_at", "-id"), name="predictions_newest"),
+            models.Index(fields=("scan", "-requested_at"), name="predictions_of_a_scan"),
+        )
+        permissions = (("reprocess_scan", "Can ask for a new prediction of any scan"),)
+
+    def __str__(self) -> str:
+        return f"{self.get_state_display()} by {self.model_version}"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Tell whether nothing more will happen to it."""
+        return self.state in TERMINAL_STATES
+
+    @property
+    def is_pneumonia(self) -> bool:
+        """Tell whether the label is PNEUMONIA."""
+        return self.label == Label.PNEUMONIA
+
+    @property
+    def confidence(self) -> float | None:
+        """Give the probability of the label that was given, 0..1; None without an answer."""
+        if self.probability is None:
+            return None
+        return self.probability if self.is_pneumonia else 1 - self.probability
+
+    @property
+    def waited(self) -> timedelta | None:
+        """Give the time from the request to the end."""
+        return self.finished_at - self.requested_at if self.finished_at else None
+
+    @staticmethod
+    def may_move(old: State, new: State) -> bool:
+        """Tell whether the machine knows this move."""
+        return new in TRANSITIONS[old]
+
+
+class Review(models.Model):
+    """A person's verdict on a prediction. It never changes the prediction; a change of mind is a further review."""
+
+    prediction = models.ForeignKey(Prediction, on_delete=models.CASCADE, related_name="reviews")
+    reviewer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="reviews")
+    label = models.CharField(max_length=10, choices=Label, help_text="what the reviewer sees")
+    note = models.TextField(blank=True, max_length=2000)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ("-created_at", "-id")
+        constraints = (models.CheckConstraint(condition=Q(label__in=Label.values), name="a_review_names_a_label"),)
+
+    def __str__(self) -> str:
+        return f"{self.reviewer}: {self.get_label_display()}"
+
+    @property
+    def agrees(self) -> bool:
+        """Tell whether the reviewer sees what the model said."""
+        return self.label == self.prediction.label

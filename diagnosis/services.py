@@ -1,0 +1,215 @@
+"""What people ask for: pages, admin and commands all come through here.
+
+Everything that must be answered is put into the queue from here, when the transaction commits. The row decides and
+the queue only hints: a message may be lost, late or doubled without harm.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+from django.conf import settings
+from django.core.files.base import ContentFile
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from kombu.exceptions import OperationalError as BrokerError
+
+from diagnosis import intake
+from diagnosis.models import Label, ModelVersion, Prediction, Review, Scan
+from diagnosis.states import State, Trigger
+from ml.checkpoint import Checkpoint
+
+logger = logging.getLogger(__name__)
+
+
+class NoActiveModel(Exception):
+    """No model version is active, so nothing can be asked for; the text is safe to show."""
+
+    def __init__(self) -> None:
+        super().__init__("No model is active yet. Staff can activate one under Model versions in the admin.")
+
+
+class NothingToReview(Exception):
+    """The prediction has no answer that a person could agree with; the text is safe to show."""
+
+    def __init__(self) -> None:
+        super().__init__("Only an answered prediction can be reviewed.")
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What came of an upload; `is_new` is False when the owner had given this very file before."""
+
+    scan: Scan
+    is_new: bool
+
+
+@dataclass(frozen=True)
+class Requeued:
+    """What requeue_stale did: how many were sent to the workers again, how many were given up."""
+
+    sent: int
+    given_up: int
+
+
+def submit_scan(
+    *, owner, upload: BinaryIO, original_name: str, reference: str = "", trigger: Trigger = Trigger.UPLOAD
+) -> Submission:
+    """Store an upload as a scan of `owner` and ask the active model for an answer.
+
+    The same bytes given again lead to the scan that is there. Without an active model the scan is kept and waits.
+    Raises intake.Refusal, and then nothing is stored.
+    """
+    clean = intake.clean(upload, limits=intake.Limits.from_settings())
+    known = Scan.objects.filter(owner=owner, sha256=clean.sha256).first()
+    if known:
+        return Submission(known, is_new=False)
+    scan = Scan(
+        owner=owner,
+        sha256=clean.sha256,
+        original_name=Path(original_name).name[-255:],
+        reference=reference,
+        width=clean.width,
+        height=clean.height,
+    )
+    try:
+        scan.picture.save("", ContentFile(clean.png), save=False)
+        scan.thumbnail.save("", ContentFile(clean.thumbnail), save=False)
+        with transaction.atomic():
+            scan.save(force_insert=True)
+            active = active_model_version()
+            if active:
+                request_prediction(scan=scan, model_version=active, trigger=trigger, requested_by=owner)
+    except BaseException as error:
+        for file in (scan.picture, scan.thumbnail):
+            if file.name:
+                file.storage.delete(file.name)
+        # Two uploads of the same file at the same moment: the other one was faster.
+        if isinstance(error, IntegrityError):
+            return Submission(Scan.objects.get(owner=owner, sha256=clean.sha256), is_new=False)
+        raise
+    return Submission(scan, is_new=True)
+
+
+def active_model_version() -> ModelVersion | None:
+    """Give the model version that answers new scans."""
+    return ModelVersion.objects.filter(is_active=True).first()
+
+
+def request_prediction(
+    *, scan: Scan, model_version: ModelVersion, trigger: Trigger, requested_by=None, enqueue: bool = True
+) -> Prediction:
+    """Ask `model_version` to read `scan`; an open request of the two is returned instead of a second one.
+
+    With `enqueue` False the caller answers it itself.
+    """
+    enqueued_at = timezone.now() if enqueue else None
+    prediction = Prediction(
+        scan=scan, model_version=model_version, trigger=trigger, requested_by=requested_by, enqueued_at=enqueued_at
+    )
+    try:
+        with transaction.atomic():
+            prediction.save(force_insert=True)
+            Scan.objects.filter(pk=scan.pk).update(latest_prediction=prediction)
+    except IntegrityError:
+        return Prediction.objects.open().get(scan=scan, model_version=model_version)
+    scan.latest_prediction = prediction
+    if enqueue:
+        transaction.on_commit(partial(_send, prediction.pk))
+    return prediction
+
+
+def reprocess(
+    *, scans: Iterable[Scan], model_version: ModelVersion, trigger: Trigger, requested_by=None, enqueue: bool = True
+) -> Iterator[Prediction]:
+    """Ask for a new prediction of each scan, one after the other as the iterator is consumed."""
+    for scan in scans:
+        yield request_prediction(
+            scan=scan, model_version=model_version, trigger=trigger, requested_by=requested_by, enqueue=enqueue
+        )
+
+
+def requeue_stale(*, older_than: timedelta | None = None) -> Requeued:
+    """Send every prediction whose worker or message must be presumed lost to the workers again.
+
+    RUNNING ones are put back, or end as FAILED after too many attempts. Safe to run at any time and by several at
+    once: a worker that was only slow finds its claim gone and drops its answer. `older_than` defaults to
+    PREDICTION_STALE_SECONDS; zero is right only when no worker runs.
+    """
+    age = timedelta(seconds=settings.PREDICTION_STALE_SECONDS) if older_than is None else older_than
+    stale = Prediction.objects.stale(older_than=age)
+    given_up = stale.give_up_exhausted()
+    stale.put_back()
+    lost = list(stale.filter(state=State.QUEUED).values_list("pk", flat=True))
+    sent = 0
+    for prediction_id in lost:
+        # Marked before it is sent, so that a second requeue beside this one does not send it too.
+        marked = Prediction.objects.filter(pk=prediction_id, state=State.QUEUED).update(enqueued_at=timezone.now())
+        if marked and not _send(prediction_id):
+            break
+        sent += marked
+    return Requeued(sent=sent, given_up=given_up)
+
+
+def _send(prediction_id) -> bool:
+    """Give the message to the broker. While the broker is away the row keeps the request: requeue_stale sends it."""
+    from diagnosis.tasks import run_prediction
+
+    try:
+        run_prediction.delay(str(prediction_id))
+    except (BrokerError, OSError):
+        logger.warning("The broker is away; prediction %s waits for requeue_stale", prediction_id, exc_info=True)
+        Prediction.objects.filter(pk=prediction_id, state=State.QUEUED).update(enqueued_at=None)
+        return False
+    return True
+
+
+def record_review(*, prediction: Prediction, reviewer, label: Label | str, note: str = "") -> Review:
+    """Record what `reviewer` sees in the picture. Raises NothingToReview without an answer."""
+    if prediction.state != State.SUCCEEDED:
+        raise NothingToReview
+    return Review.objects.create(prediction=prediction, reviewer=reviewer, label=label, note=note)
+
+
+def erase_scan(*, scan: Scan) -> None:
+    """Delete a scan with all its predictions and reviews; its files go when the transaction commits."""
+    scan.delete()
+
+
+def register_model(*, folder: Path, activate: bool = False) -> tuple[ModelVersion, bool]:
+    """Make the checkpoint in `folder` known; the second value tells whether it is new.
+
+    A version that was moved is found at its new place from now on. Raises ml.checkpoint.CheckpointError.
+    """
+    checkpoint = Checkpoint.read(folder)
+    checkpoint.verify()
+    place = folder.resolve()
+    if place.is_relative_to(settings.BASE_DIR):
+        place = place.relative_to(settings.BASE_DIR)
+    metadata = checkpoint.metadata
+    with transaction.atomic():
+        version, is_new = ModelVersion.objects.update_or_create(
+            sha256=checkpoint.sha256,
+            defaults={"folder": str(place)},
+            create_defaults={
+                "folder": str(place),
+                "name": metadata.name,
+                "threshold": metadata.threshold,
+                "metadata": checkpoint.as_json(),
+            },
+        )
+        if activate:
+            activate_model(model_version=version)
+    return version, is_new
+
+
+def activate_model(*, model_version: ModelVersion) -> None:
+    """Let `model_version` answer new scans from now on; old answers stay as they are."""
+    with transaction.atomic():
+        ModelVersion.objects.filter(is_active=True).exclude(pk=model_version.pk).update(is_active=False)
+        ModelVersion.objects.filter(pk=model_version.pk).update(is_active=True, activated_at=timezone.now())
+    model_version.refresh_from_db()

@@ -1,0 +1,62 @@
+"""The states of a prediction, the moves between them, and the sentences that explain an end without an answer."""
+
+from django.db import models
+
+
+class State(models.TextChoices):
+    """Where a prediction stands. Four states drive the machine; a FailureReason only explains."""
+
+    QUEUED = "QUEUED", "Waiting"
+    RUNNING = "RUNNING", "Reading"
+    SUCCEEDED = "SUCCEEDED", "Answered"
+    FAILED = "FAILED", "Not answered"
+
+
+OPEN_STATES = (State.QUEUED, State.RUNNING)
+TERMINAL_STATES = (State.SUCCEEDED, State.FAILED)
+
+# Every allowed move. RUNNING → QUEUED happens when a worker was lost and its prediction is put back.
+TRANSITIONS: dict[State, frozenset[State]] = {
+    State.QUEUED: frozenset({State.RUNNING}),
+    State.RUNNING: frozenset({State.SUCCEEDED, State.FAILED, State.QUEUED}),
+    State.SUCCEEDED: frozenset(),
+    State.FAILED: frozenset(),
+}
+
+
+class FailureReason(models.TextChoices):
+    """Why there is no answer; the label is the sentence that the owner of the scan reads."""
+
+    UNREADABLE_IMAGE = (
+        "UNREADABLE_IMAGE",
+        "The stored picture could not be read. Delete the scan and upload the original file again.",
+    )
+    NOT_A_CHEST_XRAY = (
+        "NOT_A_CHEST_XRAY",
+        "This does not look like a frontal chest X-ray, so the model gives no answer. Upload another picture.",
+    )
+    MODEL_UNAVAILABLE = (
+        "MODEL_UNAVAILABLE",
+        "The model could not be loaded. The scan is kept; staff can ask for an answer again once it is repaired.",
+    )
+    TIMED_OUT = (
+        "TIMED_OUT",
+        "Reading this picture took too long and was stopped. The scan is kept; staff can ask for an answer again.",
+    )
+    WORKER_LOST = (
+        "WORKER_LOST",
+        "The reading was interrupted several times and was given up. The scan is kept; staff can ask again.",
+    )
+    INTERNAL_ERROR = (
+        "INTERNAL_ERROR",
+        "Something went wrong on our side. The scan is kept and the fault was logged; staff can ask again.",
+    )
+
+
+class Trigger(models.TextChoices):
+    """Why a prediction was asked for."""
+
+    UPLOAD = "UPLOAD", "Upload"
+    ADMIN = "ADMIN", "Staff"
+    COMMAND = "COMMAND", "Batch command"
+    API = "API", "API"

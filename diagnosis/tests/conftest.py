@@ -1,0 +1,124 @@
+"""The people, the model and the stand-ins that tests share."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from django.apps import apps
+from django.contrib.auth.models import Group
+from django.core.cache import cache
+
+from diagnosis.models import ModelVersion
+from diagnosis.tests import factories
+
+
+@pytest.fixture(autouse=True)
+def media(settings, tmp_path: Path) -> Path:
+    """Keep the files of each test in a folder of its own."""
+    settings.MEDIA_ROOT = tmp_path / "media"
+    return settings.MEDIA_ROOT
+
+
+@pytest.fixture(autouse=True)
+def plain_static_files(settings) -> None:
+    """Name static files as they are: nothing is collected for a test."""
+    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    settings.STORAGES = settings.STORAGES | {"staticfiles": plain}
+
+
+@pytest.fixture(autouse=True)
+def quick_passwords(settings) -> None:
+    """Hash passwords in no time: the real hasher takes as long as most tests."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(autouse=True)
+def forgotten_log_ins():
+    """Count failed log-ins for each test alone."""
+    yield
+    cache.clear()
+
+
+@pytest.fixture
+def alice(db):
+    """Owns scans."""
+    return factories.person("alice")
+
+
+@pytest.fixture
+def bob(db):
+    """A stranger to alice's scans."""
+    return factories.person("bob")
+
+
+@pytest.fixture
+def rita(db):
+    """Reviews: ordinary staff in the group Reviewers."""
+    user = factories.person("rita", is_staff=True)
+    # A migration makes the group; the flush after a transactional test takes it away.
+    if not Group.objects.filter(name="Reviewers").exists():
+        import_module("diagnosis.migrations.0002_reviewers").make_group(apps, schema_editor=None)
+    user.groups.add(Group.objects.get(name="Reviewers"))
+    return user
+
+
+@pytest.fixture
+def sam(db):
+    """The superuser."""
+    return factories.person("sam", is_staff=True, is_superuser=True)
+
+
+@pytest.fixture
+def model_version(db) -> ModelVersion:
+    """The active model version, without files behind it."""
+    return factories.active_model_version()
+
+
+@dataclass
+class FakeClassifier:
+    """Answers `probability` to every picture, or raises `error`; `pictures` are those it was shown."""
+
+    probability: float = 0.9
+    error: BaseException | None = None
+    pictures: list = field(default_factory=list)
+
+    def classify(self, pictures):
+        self.pictures += pictures
+        if self.error:
+            raise self.error
+        return [SimpleNamespace(probability=self.probability) for _ in pictures]
+
+
+@pytest.fixture
+def fake_classifier(monkeypatch) -> FakeClassifier:
+    """Put a fake in place of the heavy classifier, for the worker's code in this process; see answer_queued."""
+    from diagnosis import worker
+
+    fake = FakeClassifier()
+    monkeypatch.setattr(worker, "loaded_classifier", lambda folder, sha256: fake)
+    return fake
+
+
+@pytest.fixture
+def run_tasks_inline(fake_classifier) -> Iterator[FakeClassifier]:
+    """Let each task run where it is sent, answered by the fake classifier.
+
+    Tasks are sent when a transaction commits: in a test that is one transaction, use
+    django_capture_on_commit_callbacks(execute=True).
+    """
+    from pneumonia_site.celery import app
+
+    app.conf.task_always_eager = True
+    yield fake_classifier
+    app.conf.task_always_eager = False
+
+
+@pytest.fixture
+def sent(monkeypatch) -> list[str]:
+    """Collect the prediction ids that would be given to the broker."""
+    ids: list[str] = []
+    monkeypatch.setattr("diagnosis.tasks.run_prediction.delay", ids.append)
+    return ids

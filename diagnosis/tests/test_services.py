@@ -1,0 +1,260 @@
+"""What people ask for, and what is never lost or left behind."""
+
+import io
+import os
+from datetime import timedelta
+
+import pytest
+from django.conf import settings as django_settings
+from django.contrib.auth import get_user_model
+from django.db import DatabaseError
+from django.utils import timezone
+from kombu.exceptions import OperationalError as BrokerError
+
+from diagnosis import intake, services
+from diagnosis.models import Label, ModelVersion, Prediction, Scan
+from diagnosis.states import FailureReason, State, Trigger
+from diagnosis.tests.factories import model_version_of, prediction_at, scan_of
+from diagnosis.tests.pictures import chest_like, encoded
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def sent(monkeypatch) -> list[str]:
+    """Collect the prediction ids that are given to the broker."""
+    ids: list[str] = []
+    monkeypatch.setattr("diagnosis.tasks.run_prediction.delay", ids.append)
+    return ids
+
+
+@pytest.fixture
+def broker_away(monkeypatch):
+    def refuse(_prediction_id):
+        raise BrokerError("connection refused")
+
+    monkeypatch.setattr("diagnosis.tasks.run_prediction.delay", refuse)
+
+
+def a_file(seed: int = 1) -> io.BytesIO:
+    return io.BytesIO(encoded(chest_like(300, 260, seed=seed), "JPEG"))
+
+
+def submit(owner, file=None, **changes) -> services.Submission:
+    return services.submit_scan(owner=owner, upload=file or a_file(), original_name="chest.jpg", **changes)
+
+
+def stored_files() -> list[str]:
+    return [name for _, _, names in os.walk(django_settings.MEDIA_ROOT) for name in names]
+
+
+# --- submit_scan ---
+
+
+def test_an_upload_is_stored_and_asked_for_when_the_transaction_commits(
+    alice, model_version, sent, django_capture_on_commit_callbacks
+):
+    with django_capture_on_commit_callbacks(execute=True):
+        scan = submit(alice, reference="left ward").scan
+        assert sent == []
+
+    prediction = Prediction.objects.get(scan=scan)
+    assert sent == [str(prediction.pk)]
+    assert scan.latest_prediction == prediction
+    assert (prediction.state, prediction.trigger, prediction.requested_by) == (State.QUEUED, Trigger.UPLOAD, alice)
+    assert (scan.reference, scan.width, scan.height) == ("left ward", 300, 260)
+
+
+def test_the_same_file_again_leads_to_the_same_scan(alice, model_version, sent):
+    first, second = submit(alice), submit(alice)
+
+    assert (first.is_new, second.is_new) == (True, False)
+    assert first.scan == second.scan
+    assert len(stored_files()) == 2
+    assert Prediction.objects.count() == 1
+
+
+def test_two_owners_of_the_same_file_have_a_scan_each(alice, bob, model_version, sent):
+    assert submit(alice).scan != submit(bob).scan
+
+
+def test_a_refused_file_leaves_nothing_behind(alice, model_version, sent):
+    with pytest.raises(intake.Refusal):
+        submit(alice, io.BytesIO(b"this is a letter, not a picture"))
+
+    assert stored_files() == []
+    assert not Scan.objects.exists()
+
+
+def test_a_fault_of_the_database_leaves_no_files_behind(alice, model_version, sent, monkeypatch):
+    def refuse(*_args, **_kwargs):
+        raise DatabaseError("disk full")
+
+    monkeypatch.setattr(Scan, "save", refuse)
+    with pytest.raises(DatabaseError):
+        submit(alice)
+
+    assert stored_files() == []
+
+
+def test_a_fault_between_the_two_files_leaves_neither(alice, model_version, sent, monkeypatch):
+    def refuse(*_args, **_kwargs):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("django.db.models.fields.files.FieldFile.save", refuse)
+    with pytest.raises(OSError, match="no space"):
+        submit(alice)
+
+    assert stored_files() == []
+
+
+def test_without_an_active_model_the_scan_is_kept_and_waits(alice, sent):
+    scan = submit(alice).scan
+
+    assert scan.latest_prediction is None
+    assert sent == []
+
+
+def test_while_the_broker_is_away_an_upload_is_accepted_and_waits(
+    alice, model_version, broker_away, django_capture_on_commit_callbacks
+):
+    with django_capture_on_commit_callbacks(execute=True):
+        scan = submit(alice).scan
+
+    scan.latest_prediction.refresh_from_db()
+    assert (scan.latest_prediction.state, scan.latest_prediction.enqueued_at) == (State.QUEUED, None)
+
+
+def test_the_name_that_a_browser_sends_is_cut_to_its_last_part(alice, sent):
+    submission = services.submit_scan(owner=alice, upload=a_file(), original_name="../../etc/" + "x" * 300 + ".jpg")
+
+    assert submission.scan.original_name == "x" * 251 + ".jpg"
+
+
+# --- request_prediction, reprocess ---
+
+
+def test_a_second_request_while_one_is_open_is_the_same_one(alice, model_version, sent):
+    scan = scan_of(alice)
+
+    first, second = (
+        services.request_prediction(scan=scan, model_version=model_version, trigger=Trigger.ADMIN) for _ in range(2)
+    )
+
+    assert first == second
+    assert Prediction.objects.count() == 1
+
+
+def test_reprocessing_appends_and_the_old_answer_stays(alice, model_version, sent):
+    old = prediction_at(State.SUCCEEDED, scan=scan_of(alice), model_version=model_version, probability=0.9)
+
+    (new,) = services.reprocess(scans=[old.scan], model_version=model_version, trigger=Trigger.ADMIN)
+
+    old.refresh_from_db()
+    assert (old.state, old.probability, new.state) == (State.SUCCEEDED, 0.9, State.QUEUED)
+    assert Scan.objects.get(pk=old.scan_id).latest_prediction == new
+
+
+# --- requeue_stale ---
+
+
+def test_a_lost_prediction_is_sent_again(sent):
+    prediction = prediction_at(State.RUNNING)
+    Prediction.objects.update(claimed_at=timezone.now() - timedelta(hours=1))
+
+    assert services.requeue_stale() == services.Requeued(sent=1, given_up=0)
+
+    prediction.refresh_from_db()
+    assert sent == [str(prediction.pk)]
+    assert (prediction.state, prediction.claimed_by) == (State.QUEUED, "")
+
+
+def test_a_fresh_prediction_is_left_alone(sent):
+    prediction = prediction_at(State.RUNNING)
+
+    assert services.requeue_stale() == services.Requeued(sent=0, given_up=0)
+
+    prediction.refresh_from_db()
+    assert prediction.state == State.RUNNING
+
+
+def test_a_second_requeue_right_after_sends_nothing_twice(sent):
+    prediction_at(State.RUNNING)
+    Prediction.objects.update(claimed_at=timezone.now() - timedelta(hours=1))
+
+    services.requeue_stale()
+    services.requeue_stale()
+
+    assert len(sent) == 1
+
+
+def test_a_prediction_that_was_lost_too_often_is_given_up(sent, settings):
+    prediction = prediction_at(State.RUNNING)
+    Prediction.objects.update(claimed_at=timezone.now() - timedelta(hours=1), attempts=settings.PREDICTION_MAX_ATTEMPTS)
+
+    assert services.requeue_stale() == services.Requeued(sent=0, given_up=1)
+
+    prediction.refresh_from_db()
+    assert (prediction.state, prediction.reason) == (State.FAILED, FailureReason.WORKER_LOST)
+    assert sent == []
+
+
+def test_while_the_broker_is_away_everything_stays_to_be_sent_later(broker_away):
+    for _ in range(2):
+        prediction_at(State.RUNNING)
+    Prediction.objects.update(claimed_at=timezone.now() - timedelta(hours=1))
+
+    assert services.requeue_stale().sent == 0
+
+    assert Prediction.objects.filter(state=State.QUEUED, enqueued_at=None).count() == 2
+
+
+# --- reviews, erasing ---
+
+
+def test_a_review_stands_beside_the_answer_and_never_changes_it(rita):
+    prediction = prediction_at(State.SUCCEEDED, probability=0.9)
+
+    review = services.record_review(prediction=prediction, reviewer=rita, label=Label.NORMAL, note="rotated")
+
+    prediction.refresh_from_db()
+    assert not review.agrees
+    assert prediction.label == Label.PNEUMONIA
+
+
+@pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING, State.FAILED])
+def test_what_has_no_answer_can_not_be_reviewed(rita, state):
+    with pytest.raises(services.NothingToReview):
+        services.record_review(prediction=prediction_at(state), reviewer=rita, label=Label.NORMAL)
+
+
+def test_erasing_a_scan_removes_its_rows_and_files(alice, model_version, sent, django_capture_on_commit_callbacks):
+    scan = submit(alice).scan
+    assert len(stored_files()) == 2
+
+    with django_capture_on_commit_callbacks(execute=True):
+        services.erase_scan(scan=scan)
+
+    assert stored_files() == []
+    assert not Scan.objects.exists()
+    assert not Prediction.objects.exists()
+
+
+def test_the_files_go_too_when_an_account_is_deleted(alice, model_version, sent, django_capture_on_commit_callbacks):
+    submit(alice)
+
+    with django_capture_on_commit_callbacks(execute=True):
+        get_user_model().objects.get(pk=alice.pk).delete()
+
+    assert stored_files() == []
+
+
+# --- model versions ---
+
+
+def test_only_one_model_version_is_active(model_version):
+    better = model_version_of(sha256="b" * 64)
+
+    services.activate_model(model_version=better)
+
+    assert list(ModelVersion.objects.filter(is_active=True)) == [better]
