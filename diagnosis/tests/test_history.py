@@ -1,0 +1,191 @@
+"""The history: one's own scans, newest first, found again by filter, in a constant number of queries."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from diagnosis.models import Scan
+from diagnosis.states import State
+from diagnosis.tests.factories import model_version_of, prediction_at, scan_of
+from diagnosis.views import SCANS_PER_PAGE
+
+LIST = "/scans/"
+
+
+@pytest.fixture
+def browser(client, alice):
+    """Alice's browser."""
+    client.force_login(alice)
+    return client
+
+
+def names(response) -> list[str]:
+    """Give the original names on the page, in its order."""
+    assert response.status_code == 200
+    return [scan.original_name for scan in response.context["page"]]
+
+
+def shown(browser, **query) -> list[str]:
+    return names(browser.get(LIST, query))
+
+
+def on(year: int, month: int, day: int) -> datetime:
+    return datetime(year, month, day, 12, tzinfo=UTC)
+
+
+def test_a_new_person_is_led_to_the_upload(browser):
+    page = browser.get(LIST).content.decode()
+    assert "No scans yet" in page
+    assert page.count('href="/scans/new/"') >= 2
+    assert '<form method="get"' not in page
+
+
+def test_the_newest_scan_comes_first(browser, alice):
+    for days, name in ((1, "newer"), (3, "oldest"), (0, "newest")):
+        scan_of(alice, original_name=name, created_at=timezone.now() - timedelta(days=days))
+    assert shown(browser) == ["newest", "newer", "oldest"]
+
+
+def test_each_sees_only_their_own_scans_staff_too(client, alice, bob, rita, sam):
+    for person in (alice, bob, rita, sam):
+        scan_of(person, original_name=f"of-{person.username}")
+    for person in (alice, bob, rita, sam):
+        client.force_login(person)
+        assert shown(client) == [f"of-{person.username}"]
+
+
+def test_an_answered_scan_shows_label_and_confidence_a_failed_one_no_number(browser, alice):
+    prediction_at(State.SUCCEEDED, scan_of(alice, original_name="a"), probability=0.031)
+    card = browser.get(LIST).content.decode()
+    assert re.search(r'badge-normal">Normal<', card)
+    assert "96.9\N{NO-BREAK SPACE}% confident" in card
+    Scan.objects.all().delete()
+    prediction_at(State.FAILED, scan_of(alice, original_name="b"))
+    card = browser.get(LIST).content.decode()
+    assert "Not answered" in card
+    assert "confident" not in card
+
+
+@pytest.mark.parametrize("state", State)
+def test_the_list_looks_again_only_while_something_is_open(browser, alice, state):
+    prediction_at(state, scan_of(alice))
+    assert ("hx-trigger" in browser.get(LIST).content.decode()) is (state in (State.QUEUED, State.RUNNING))
+
+
+def test_search_finds_name_and_reference_whatever_the_case(browser, alice):
+    scan_of(alice, original_name="IM-0115.jpeg")
+    scan_of(alice, original_name="other.png", reference="Follow-up of im-0115")
+    scan_of(alice, original_name="third.png", reference="Ward 4")
+    assert set(shown(browser, q="im-0115")) == {"IM-0115.jpeg", "other.png"}
+    assert shown(browser, q="ward") == ["third.png"]
+    assert shown(browser, q="  Ward 4 ") == ["third.png"]
+
+
+def test_a_per_cent_sign_is_searched_for_as_it_is(browser, alice):
+    scan_of(alice, original_name="a.png")
+    scan_of(alice, original_name="100%.png")
+    assert shown(browser, q="%") == ["100%.png"]
+
+
+def test_the_label_filter_goes_by_the_latest_answer(browser, alice):
+    changed = scan_of(alice, original_name="changed")
+    prediction_at(State.SUCCEEDED, changed, model_version_of(), probability=0.9)
+    prediction_at(State.SUCCEEDED, changed, model_version_of(), probability=0.1)
+    prediction_at(State.SUCCEEDED, scan_of(alice, original_name="ill"), probability=0.9)
+    prediction_at(State.QUEUED, scan_of(alice, original_name="open"))
+    assert shown(browser, label="NORMAL") == ["changed"]
+    assert shown(browser, label="PNEUMONIA") == ["ill"]
+
+
+@pytest.mark.parametrize("state", State)
+def test_the_state_filter_keeps_that_state(browser, alice, state):
+    for each in State:
+        prediction_at(each, scan_of(alice, original_name=each.value))
+    assert shown(browser, state=state) == [state.value]
+
+
+def test_the_dates_of_the_filter_belong_to_it(browser, alice):
+    for day in (1, 2, 3):
+        scan_of(alice, original_name=str(day), created_at=on(2026, 5, day))
+    assert shown(browser, since="2026-05-02") == ["3", "2"]
+    assert shown(browser, until="2026-05-02") == ["2", "1"]
+    assert shown(browser, since="2026-05-02", until="2026-05-02") == ["2"]
+
+
+@pytest.mark.parametrize(
+    ("query", "error"),
+    [
+        ({"since": "2026-13-45"}, "Enter a valid date."),
+        ({"until": "yesterday"}, "Enter a valid date."),
+        ({"label": "HEALTHY"}, "Select a valid choice."),
+        ({"state": "BROKEN"}, "Select a valid choice."),
+        ({"q": "a\0b"}, "Null characters are not allowed."),
+        ({"since": "2026-05-02", "until": "2026-05-01"}, "This day is before the first one."),
+    ],
+)
+def test_a_filter_that_makes_no_sense_is_explained(browser, alice, query, error):
+    scan_of(alice)
+    response = browser.get(LIST, query)
+    assert response.status_code == 200
+    assert error in response.content.decode()
+
+
+def test_a_wrong_date_does_not_undo_the_rest_of_the_filter(browser, alice):
+    scan_of(alice, original_name="a")
+    scan_of(alice, original_name="b")
+    assert shown(browser, q="b", since="nonsense") == ["b"]
+
+
+def test_a_filter_that_finds_nothing_offers_to_clear_it(browser, alice):
+    scan_of(alice)
+    page = browser.get(LIST, {"q": "nowhere"}).content.decode()
+    assert "Nothing found" in page
+    assert 'href="/scans/">Show all my scans' in page
+    assert 'value="nowhere"' in page
+
+
+def test_pages_hold_a_fixed_number_and_keep_the_filter(browser, alice):
+    for number in range(SCANS_PER_PAGE + 1):
+        scan_of(alice, original_name=f"ward-{number}")
+    scan_of(alice, original_name="other")
+    first = browser.get(LIST, {"q": "ward", "state": ""})
+    assert len(names(first)) == SCANS_PER_PAGE
+    link = re.search(r'<a class="page-link" rel="next" href="([^"]+)"', first.content.decode())[1].replace("&amp;", "&")
+    second = browser.get(f"{LIST}{link}")
+    assert names(second) == ["ward-0"]
+    assert 'value="ward"' in second.content.decode()
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "99", "two", ""])
+def test_a_page_number_that_is_not_there_still_shows_a_page(browser, alice, number):
+    scan_of(alice, original_name="a")
+    assert shown(browser, page=number) == ["a"]
+
+
+def test_the_number_of_queries_does_not_grow_with_the_scans(browser, alice):
+    def queries() -> int:
+        with CaptureQueriesContext(
+            connection,
+        ) as captured:
+            browser.get(LIST)
+        return len(captured)
+
+    def answered(count: int) -> None:
+        for _ in range(count):
+            prediction_at(State.SUCCEEDED, scan_of(alice))
+
+    answered(2)
+    few = queries()
+    answered(28)
+    assert queries() == few
+
+
+def test_a_hostile_search_is_only_text(browser, alice):
+    scan_of(alice, original_name="<script>alert(1)</script>")
+    page = browser.get(LIST, {"q": "<script>alert(1)</script>"}).content.decode()
+    assert "<script>alert" not in page
+    assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 2

@@ -1,0 +1,263 @@
+"""A scan's page: the answer in every state, live, with and without JavaScript; pictures; deletion."""
+
+import io
+import re
+
+import pytest
+from django.core.files.base import ContentFile
+from django.urls import reverse
+from PIL import Image
+
+from diagnosis.models import Prediction, Scan
+from diagnosis.states import TERMINAL_STATES, FailureReason, State, Trigger
+from diagnosis.templatetags.probabilities import percent
+from diagnosis.tests.factories import HEIGHT, WIDTH, model_version_of, prediction_at, scan_of
+from diagnosis.tests.pictures import chest_like_16_bit, encoded
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def browser(client, alice):
+    """Alice's browser."""
+    client.force_login(alice)
+    return client
+
+
+@pytest.fixture
+def scan(alice) -> Scan:
+    return scan_of(alice)
+
+
+def url(name: str, scan: Scan) -> str:
+    return reverse(f"diagnosis:{name}", args=[scan.pk])
+
+
+def detail(browser, scan: Scan) -> str:
+    response = browser.get(url("scan_detail", scan))
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def status(browser, scan: Scan) -> str:
+    response = browser.get(url("scan_status", scan))
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def answer_tag(page: str) -> str:
+    """Give the one opening tag of the answer."""
+    (tag,) = re.findall(r'<section id="answer"[^>]*>', page)
+    return tag
+
+
+def plain(page: str) -> str:
+    """Give the words of a page, white space made one."""
+    return " ".join(re.sub(r"<[^>]+>", " ", page).split())
+
+
+@pytest.mark.parametrize("state", State)
+def test_the_answer_tells_its_state_on_the_page_and_in_the_poll(browser, scan, state):
+    prediction_at(state, scan)
+    for page in (detail(browser, scan), status(browser, scan)):
+        assert f'data-state="{state}"' in answer_tag(page)
+
+
+@pytest.mark.parametrize("state", State)
+def test_the_answer_asks_again_only_while_it_is_open(browser, scan, state):
+    prediction_at(state, scan)
+    for page in (detail(browser, scan), status(browser, scan)):
+        assert ("hx-trigger" in page) is (state not in TERMINAL_STATES)
+        assert ("hx-get" in page) is (state not in TERMINAL_STATES)
+
+
+@pytest.mark.parametrize("state", State)
+def test_without_javascript_the_page_reloads_only_while_it_is_open(browser, scan, state):
+    prediction_at(state, scan)
+    refresh = '<noscript><meta http-equiv="refresh" content="3"></noscript>'
+    assert (refresh in detail(browser, scan)) is (state not in TERMINAL_STATES)
+
+
+def test_only_an_answered_scan_carries_label_and_probability(browser, alice):
+    for state in State:
+        scan = scan_of(alice)
+        prediction_at(state, scan)
+        tag = answer_tag(detail(browser, scan))
+        assert ("data-label" in tag) is (state == State.SUCCEEDED)
+        assert ("data-probability" in tag) is (state == State.SUCCEEDED)
+        assert ("data-reason" in tag) is (state == State.FAILED)
+
+
+def test_an_answer_is_told_with_its_confidence_probability_operating_point_and_version(browser, scan):
+    version = model_version_of(name="robust", sha256="c0ffee" + "0" * 58, active=True, threshold=0.482)
+    prediction_at(State.SUCCEEDED, scan, version, probability=0.97314)
+    page = detail(browser, scan)
+    assert 'data-label="PNEUMONIA" data-probability="0.9731"' in answer_tag(page)
+    words = plain(page)
+    assert "Pneumonia The model is 97.3 % confident that the picture shows signs of pneumonia." in words
+    assert "Calibrated probability of pneumonia: 97.3 %" in words
+    assert "At or above the operating point of 48.2 %" in words
+    assert "robust c0ffee000000" in words
+    assert "187 ms" in words
+    assert "frontal X-rays of children aged 1–5 years in one hospital" in words
+
+
+def test_the_bar_draws_probability_and_operating_point_to_scale(browser, scan):
+    version = model_version_of(active=True, threshold=0.482)
+    prediction_at(State.SUCCEEDED, scan, version, probability=0.9731)
+    page = detail(browser, scan)
+    assert '<rect class="bar-fill" y="5" width="973"' in page
+    assert '<line class="bar-marker" x1="482" x2="482"' in page
+    assert (
+        'aria-label="Probability of pneumonia 97.3\N{NO-BREAK SPACE}%, operating point 48.2\N{NO-BREAK SPACE}%"' in page
+    )
+
+
+def test_the_confidence_of_normal_is_the_other_side_of_the_probability(browser, scan):
+    prediction_at(State.SUCCEEDED, scan, probability=0.031)
+    words = plain(detail(browser, scan))
+    assert "Normal The model is 96.9 % confident that the picture shows no signs of pneumonia." in words
+    assert "Calibrated probability of pneumonia: 3.1 %" in words
+
+
+def test_a_label_against_the_odds_is_called_a_close_call(browser, alice):
+    low, even = model_version_of(threshold=0.3), model_version_of(threshold=0.5)
+    first, second = scan_of(alice), scan_of(alice)
+    prediction_at(State.SUCCEEDED, first, low, probability=0.4)
+    prediction_at(State.SUCCEEDED, second, even, probability=0.6)
+    assert "A close call" in detail(browser, first)
+    assert "A close call" not in detail(browser, second)
+
+
+@pytest.mark.parametrize(("value", "words"), [(0, "less than 0.1 %"), (1, "more than 99.9 %"), (0.5, "50.0 %")])
+def test_no_probability_is_written_as_certain(value, words):
+    assert percent(value).replace("\N{NO-BREAK SPACE}", " ") == words
+
+
+@pytest.mark.parametrize("reason", FailureReason)
+def test_a_failed_read_tells_its_reason_and_never_a_number(browser, scan, reason):
+    prediction_at(State.FAILED, scan, reason=reason)
+    page = status(browser, scan)
+    assert f'data-reason="{reason}"' in answer_tag(page)
+    words = plain(page)
+    assert reason.label in words
+    assert not re.search(r"\d|%", words)
+
+
+def test_a_scan_that_no_model_was_asked_for_says_so(browser, scan):
+    page = detail(browser, scan)
+    assert 'data-state="NONE"' in answer_tag(page)
+    assert "hx-trigger" not in page
+    assert "http-equiv" not in page
+    assert "No answer asked for" in page
+
+
+@pytest.mark.parametrize("state", State)
+def test_a_poll_gets_nothing_new_while_the_state_is_the_same(browser, scan, state):
+    prediction_at(state, scan)
+    response = browser.get(url("scan_status", scan), {"seen": state})
+    assert (response.status_code, response.content) == (204, b"")
+
+
+def test_a_poll_gets_the_answer_when_the_state_has_changed(browser, scan):
+    prediction_at(State.SUCCEEDED, scan)
+    response = browser.get(url("scan_status", scan), {"seen": State.RUNNING})
+    assert 'data-state="SUCCEEDED"' in response.content.decode()
+
+
+def test_the_poll_is_a_fragment_and_asks_with_the_state_it_shows(browser, scan):
+    prediction_at(State.RUNNING, scan)
+    page = status(browser, scan)
+    assert "<html" not in page
+    assert f'hx-get="{url("scan_status", scan)}?seen=RUNNING"' in page
+
+
+def test_the_latest_answer_stands_above_the_earlier_ones(browser, scan):
+    old, new = model_version_of(name="vgg-one"), model_version_of(name="vgg-two")
+    prediction_at(State.SUCCEEDED, scan, old, probability=0.2)
+    prediction_at(State.SUCCEEDED, scan, new, probability=0.8, trigger=Trigger.COMMAND)
+    page = detail(browser, scan)
+    assert 'data-probability="0.8000"' in answer_tag(page)
+    earlier = page[page.index("Earlier answers") :]
+    assert "vgg-one" in earlier
+    assert "vgg-two" not in earlier
+    assert "20.0" in earlier
+
+
+def test_a_first_answer_has_no_earlier_ones(browser, scan):
+    prediction_at(State.SUCCEEDED, scan)
+    assert "Earlier answers" not in detail(browser, scan)
+
+
+def test_names_given_by_people_are_only_text(browser, alice):
+    scan = scan_of(alice, original_name="<script>alert(1)</script>.png", reference='"><img src=x onerror=alert(2)>')
+    for page in (detail(browser, scan), browser.get(url("scan_delete", scan)).content.decode()):
+        assert "<script>alert" not in page
+        assert "<img src=x" not in page
+        assert "&lt;script&gt;alert(1)&lt;/script&gt;.png" in page
+        assert "&quot;&gt;&lt;img src=x onerror=alert(2)&gt;" in page
+
+
+def test_the_picture_has_its_size_before_it_is_loaded(browser, scan):
+    page = detail(browser, scan)
+    assert f'src="{url("scan_picture", scan)}" width="{WIDTH}" height="{HEIGHT}"' in page
+    assert 'alt="The X-ray of this scan, as it was stored"' in page
+
+
+@pytest.mark.parametrize(
+    ("name", "content_type", "image_format"),
+    [("scan_picture", "image/png", "PNG"), ("scan_thumbnail", "image/jpeg", "JPEG")],
+)
+def test_pictures_are_private_and_told_by_a_neutral_name(browser, scan, name, content_type, image_format):
+    response = browser.get(url(name, scan))
+    content = response.getvalue()
+    assert Image.open(io.BytesIO(content)).format == image_format
+    assert response["Content-Type"] == content_type
+    assert response["X-Content-Type-Options"] == "nosniff"
+    assert re.fullmatch(r'inline; filename="scan\.(png|jpg)"', response["Content-Disposition"])
+    assert "private" in response["Cache-Control"]
+
+
+@pytest.mark.parametrize("name", ["scan_picture", "scan_thumbnail"])
+def test_a_missing_file_is_a_404(browser, scan, name):
+    scan.picture.storage.delete(scan.picture.name)
+    scan.thumbnail.storage.delete(scan.thumbnail.name)
+    assert browser.get(url(name, scan)).status_code == 404
+
+
+def test_a_damaged_picture_is_a_404(browser, scan):
+    scan.picture.save("", ContentFile(b"no PNG at all"))
+    assert browser.get(url("scan_picture", scan)).status_code == 404
+
+
+def test_a_16_bit_picture_is_shown_in_the_8_bits_that_the_model_sees(browser, scan):
+    deep = encoded(chest_like_16_bit(WIDTH, HEIGHT), "PNG")
+    scan.picture.save("", ContentFile(deep))
+    response = browser.get(url("scan_picture", scan))
+    shown = Image.open(io.BytesIO(response.getvalue()))
+    assert (shown.mode, shown.size) == ("L", (WIDTH, HEIGHT))
+    # 12 bits in 16 would be nearly black.
+    assert shown.getextrema() == (0, 255)
+
+
+def test_deletion_asks_first(browser, scan):
+    response = browser.get(url("scan_delete", scan))
+    assert "Delete this scan?" in response.content.decode()
+    assert Scan.objects.filter(pk=scan.pk).exists()
+
+
+def test_deletion_takes_rows_and_files(browser, scan, media, django_capture_on_commit_callbacks):
+    prediction_at(State.SUCCEEDED, scan)
+    assert [path for path in media.rglob("*") if path.is_file()]
+    with django_capture_on_commit_callbacks(execute=True):
+        response = browser.post(url("scan_delete", scan), follow=True)
+    assert response.redirect_chain == [("/scans/", 302)]
+    assert "chest.jpg was deleted" in response.content.decode()
+    assert not Scan.objects.exists()
+    assert not Prediction.objects.exists()
+    assert [path for path in media.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("name", ["scan_detail", "scan_status", "scan_picture", "scan_thumbnail"])
+def test_pages_that_show_are_not_for_posting(browser, scan, name):
+    assert browser.post(url(name, scan)).status_code == 405

@@ -1,0 +1,18 @@
+"""The pages of the site."""
+
+from django.urls import path
+
+from diagnosis import views
+
+app_name = "diagnosis"
+
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("scans/", views.scan_list, name="scan_list"),
+    path("scans/new/", views.scan_new, name="scan_new"),
+    path("scans/<uuid:scan_id>/", views.scan_detail, name="scan_detail"),
+    path("scans/<uuid:scan_id>/status/", views.scan_status, name="scan_status"),
+    path("scans/<uuid:scan_id>/picture/", views.scan_picture, name="scan_picture"),
+    path("scans/<uuid:scan_id>/thumbnail/", views.scan_thumbnail, name="scan_thumbnail"),
+    path("scans/<uuid:scan_id>/delete/", views.scan_delete, name="scan_delete"),
+]

@@ -1,0 +1,28 @@
+// Small comforts; every page works without them.
+
+// A form is sent once: its button waits and says so.
+document.addEventListener("submit", (event) => {
+  const button = event.submitter;
+  if (event.defaultPrevented || !button?.dataset.busy) return;
+  const spinner = document.createElement("span");
+  spinner.className = "spinner-border spinner-border-sm me-2";
+  spinner.setAttribute("aria-hidden", "true");
+  button.replaceChildren(spinner, button.dataset.busy);
+  button.disabled = true;
+});
+
+// The browser's back button brings the page back as it was left, with its button waiting.
+window.addEventListener("pageshow", (event) => {
+  if (event.persisted && document.querySelector("button[data-busy]:disabled")) location.reload();
+});
+
+// Signed out in another tab, or the scan is gone: show the page that says so instead of polling on.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const { xhr, target } = event.detail;
+  if (xhr.status === 204) return;
+  if (xhr.status >= 500) return;
+  if (xhr.status >= 400 || !xhr.response.includes(`id="${target.id}"`)) {
+    event.detail.shouldSwap = false;
+    location.reload();
+  }
+});

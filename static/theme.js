@@ -1,0 +1,7 @@
+// Follow the system's light or dark mode, also when it changes while the page is open.
+{
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const follow = () => { document.documentElement.dataset.bsTheme = dark.matches ? "dark" : "light"; };
+  dark.addEventListener("change", follow);
+  follow();
+}
