@@ -131,9 +131,8 @@ def ask(choice: Choice, *, enqueue: bool = True) -> Iterator[uuid.UUID]:
             prediction = services.request_prediction(
                 scan=scan, model_version=choice.model_version, trigger=Trigger.COMMAND, enqueue=enqueue
             )
-        except Prediction.DoesNotExist:
-            # The scan was deleted, or answered on another way, since this page was read.
-            continue
+        except Scan.DoesNotExist:
+            continue  # erased since this page was read
         if enqueue and Prediction.objects.filter(pk=prediction.pk, state=State.QUEUED, enqueued_at=None).exists():
             raise BatchStopped(
                 "The broker is away. What was asked for is kept; when the broker is back, run "

@@ -6,6 +6,7 @@ the queue only hints: a message may be lost, late or doubled without harm.
 
 import logging
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -105,32 +106,46 @@ def request_prediction(
 ) -> Prediction:
     """Ask `model_version` to read `scan`; an open request of the two is returned instead of a second one.
 
-    With `enqueue` False the caller answers it itself.
+    With `enqueue` False the caller answers it itself. Raises Scan.DoesNotExist when the scan was erased meanwhile.
     """
-    enqueued_at = timezone.now() if enqueue else None
-    prediction = Prediction(
-        scan=scan, model_version=model_version, trigger=trigger, requested_by=requested_by, enqueued_at=enqueued_at
+    request = partial(
+        _insert_prediction, scan=scan, model_version=model_version, trigger=trigger, requested_by=requested_by
     )
+    enqueued_at = timezone.now() if enqueue else None
     try:
-        with transaction.atomic():
-            prediction.save(force_insert=True)
-            Scan.objects.filter(pk=scan.pk).update(latest_prediction=prediction)
+        prediction = request(enqueued_at=enqueued_at)
     except IntegrityError:
-        return Prediction.objects.open().get(scan=scan, model_version=model_version)
+        open_one = Prediction.objects.open().filter(scan=scan, model_version=model_version).first()
+        if open_one:
+            return open_one
+        # The open one was finished between the two statements, so now there is room.
+        prediction = request(enqueued_at=enqueued_at)
     scan.latest_prediction = prediction
     if enqueue:
         transaction.on_commit(partial(_send, prediction.pk))
     return prediction
 
 
+@transaction.atomic
+def _insert_prediction(**fields) -> Prediction:
+    prediction = Prediction.objects.create(**fields)
+    if not Scan.objects.filter(pk=prediction.scan_id).update(latest_prediction=prediction):
+        raise Scan.DoesNotExist(f"Scan {prediction.scan_id} was erased.")
+    return prediction
+
+
 def reprocess(
     *, scans: Iterable[Scan], model_version: ModelVersion, trigger: Trigger, requested_by=None, enqueue: bool = True
 ) -> Iterator[Prediction]:
-    """Ask for a new prediction of each scan, one after the other as the iterator is consumed."""
+    """Ask for a new prediction of each scan, one after the other as the iterator is consumed.
+
+    Scans that are erased meanwhile are passed over.
+    """
     for scan in scans:
-        yield request_prediction(
-            scan=scan, model_version=model_version, trigger=trigger, requested_by=requested_by, enqueue=enqueue
-        )
+        with suppress(Scan.DoesNotExist):
+            yield request_prediction(
+                scan=scan, model_version=model_version, trigger=trigger, requested_by=requested_by, enqueue=enqueue
+            )
 
 
 def requeue_stale(*, older_than: timedelta | None = None) -> Requeued:

@@ -35,7 +35,9 @@ def answer(prediction_id: str, *, task_id: str) -> None:
         # A picture that kills its worker every time comes back here with its attempts used up.
         Prediction.objects.filter(pk=prediction_id, claimed_by=task_id).give_up_exhausted()
         return
-    prediction = Prediction.objects.select_related("scan", "model_version").get(pk=prediction_id)
+    prediction = Prediction.objects.select_related("scan", "model_version").filter(pk=prediction_id).first()
+    if prediction is None:  # erased since the claim
+        return
     began = time.monotonic()
     try:
         classification = classify(prediction)

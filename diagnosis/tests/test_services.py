@@ -145,6 +145,35 @@ def test_a_second_request_while_one_is_open_is_the_same_one(alice, model_version
     assert Prediction.objects.count() == 1
 
 
+def test_a_request_for_a_scan_that_was_erased_meanwhile_leaves_nothing(alice, model_version, sent):
+    scan = scan_of(alice)
+    Scan.objects.all().delete()
+
+    with pytest.raises(Scan.DoesNotExist):
+        services.request_prediction(scan=scan, model_version=model_version, trigger=Trigger.ADMIN)
+
+    assert not Prediction.objects.exists()
+    assert list(services.reprocess(scans=[scan], model_version=model_version, trigger=Trigger.ADMIN)) == []
+
+
+def test_a_request_beside_one_that_is_just_finished_becomes_a_new_one(alice, model_version, sent, monkeypatch):
+    prediction = prediction_at(State.RUNNING, scan=scan_of(alice), model_version=model_version)
+    look = Prediction.objects.open
+
+    def finish_first():
+        Prediction.objects.succeed(
+            prediction.pk, task_id=prediction.claimed_by, probability=0.1, threshold=0.5, milliseconds=1
+        )
+        return look()
+
+    monkeypatch.setattr(Prediction.objects, "open", finish_first)
+
+    new = services.request_prediction(scan=prediction.scan, model_version=model_version, trigger=Trigger.ADMIN)
+
+    assert new != prediction
+    assert new.state == State.QUEUED
+
+
 def test_reprocessing_appends_and_the_old_answer_stays(alice, model_version, sent):
     old = prediction_at(State.SUCCEEDED, scan=scan_of(alice), model_version=model_version, probability=0.9)
 

@@ -154,7 +154,7 @@ def test_the_database_refuses_an_answer_that_is_not_one(broken):
 def test_a_scan_can_not_have_two_open_predictions_of_one_version():
     prediction = prediction_at(State.RUNNING)
 
-    with pytest.raises(IntegrityError, match="one_open_prediction_per_scan_and_version"), transaction.atomic():
+    with pytest.raises(IntegrityError), transaction.atomic():
         Prediction.objects.create(
             scan=prediction.scan, model_version=prediction.model_version, trigger=prediction.trigger
         )
