@@ -1,0 +1,38 @@
+# web: Django without TensorFlow.  worker: the same and what the model needs.
+
+FROM python:3.11-slim AS packages-web
+RUN python -m venv /opt/venv
+ENV PATH=/opt/venv/bin:$PATH
+COPY requirements-web.txt .
+RUN pip install --no-cache-dir --disable-pip-version-check -r requirements-web.txt
+
+FROM packages-web AS packages-worker
+COPY requirements.txt .
+RUN pip install --no-cache-dir --disable-pip-version-check -r requirements.txt
+
+FROM python:3.11-slim AS site
+RUN useradd --uid 10001 --create-home site && install -d -o site -g site /srv/var /srv/var/media
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    SITE_MODE=full \
+    VAR_DIR=/srv/var \
+    STATIC_ROOT=/srv/static
+WORKDIR /srv/site
+COPY . .
+
+FROM site AS web
+COPY --from=packages-web /opt/venv /opt/venv
+# Collecting needs no secrets: embedded mode makes a key of its own, thrown away with its folder.
+RUN SITE_MODE=embedded VAR_DIR=/tmp/collecting python manage.py collectstatic --no-input --verbosity 0 \
+    && rm -r /tmp/collecting
+USER site
+EXPOSE 8000
+CMD ["gunicorn", "pneumonia_site.wsgi", "--bind", "0.0.0.0:8000", "--workers", "2", "--worker-class", "gthread", \
+     "--threads", "4", "--access-logfile", "-", "--no-control-socket", "--worker-tmp-dir", "/dev/shm"]
+
+FROM site AS worker
+COPY --from=packages-worker /opt/venv /opt/venv
+ENV TF_CPP_MIN_LOG_LEVEL=2
+USER site
+CMD ["celery", "-A", "pneumonia_site", "worker", "--loglevel", "INFO"]
