@@ -1,0 +1,125 @@
+"""The VGG19 classifier: build it, freeze its convolutions, open the deeper ones again, write its weights."""
+
+import os
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+from keras import layers
+
+from ml.labels import LABELS
+
+# keras.applications' VGG19 was trained on BGR pictures with these means (of 0..255) subtracted and no scaling.
+IMAGENET_BGR_MEANS = (103.939, 116.779, 123.68)
+
+# The convolution whose activations Grad-CAM reads.
+LAST_CONVOLUTION = "block5_conv4"
+
+
+class StartingWeightsError(Exception):
+    """The starting weights could not be had; the text says what to do."""
+
+
+def build_classifier(*, image_size: int, starting_weights: str | os.PathLike[str] | None = None) -> keras.Model:
+    """Build the network: (n, image_size, image_size, 1) grey levels 0..255 → (n, 2) probabilities in LABELS order.
+
+    The head is Flatten → Dense 512 ReLU → Dropout 0.5 → Dense 128 ReLU → Dense 2 softmax; the layer named "logits"
+    holds the values before the softmax. `starting_weights` are None (random), "imagenet" (Keras downloads those of the
+    convolutions), the path of a no-top VGG19 .h5, or that of the whole network's .h5 that a run has written.
+    Raises StartingWeightsError.
+    """
+    whole = starting_weights is not None and _holds_whole_network(Path(starting_weights))
+    picture = keras.Input((image_size, image_size, 1), name="picture")
+    x = layers.Concatenate(name="three_channels")([picture] * 3)
+    x = layers.Rescaling(1.0, offset=[-mean for mean in IMAGENET_BGR_MEANS], name="imagenet_centred")(x)
+    x = _vgg19(x, None if whole else starting_weights).output
+    x = layers.Flatten(name="flatten")(x)
+    x = layers.Dense(512, activation="relu", name="dense_512")(x)
+    x = layers.Dropout(0.5, name="dropout")(x)
+    x = layers.Dense(128, activation="relu", name="dense_128")(x)
+    # float32 also under mixed precision: a probability near 1 needs the digits.
+    logits = layers.Dense(len(LABELS), dtype="float32", name="logits")(x)
+    probabilities = layers.Softmax(dtype="float32", name="probabilities")(logits)
+    model = keras.Model(picture, probabilities, name="vgg19_pneumonia")
+    if whole:
+        try:
+            model.load_weights(starting_weights)
+        except (OSError, ValueError, KeyError) as error:
+            raise StartingWeightsError(f"{starting_weights} is of another network or image size: {error}") from error
+    return model
+
+
+def _holds_whole_network(path: Path) -> bool:
+    """Tell the .h5 of a saved network, which Keras writes with its configuration, from one of weights alone."""
+    if not path.is_file() or not h5py.is_hdf5(path):
+        return False
+    with h5py.File(path) as file:
+        return "model_config" in file.attrs
+
+
+def _vgg19(tensor, starting_weights) -> keras.Model:
+    if starting_weights is None or starting_weights == "imagenet":
+        try:
+            return keras.applications.VGG19(include_top=False, weights=starting_weights, input_tensor=tensor)
+        except Exception as error:
+            # keras.utils.get_file raises a bare Exception for any failed download.
+            if starting_weights is None:
+                raise
+            raise StartingWeightsError(
+                "The ImageNet weights of VGG19 could not be downloaded. With a network connection Keras fetches them "
+                "itself; without one give a file instead: --weights path/to/vgg19_notop.weights.h5"
+            ) from error
+    path = Path(starting_weights)
+    if not path.is_file():
+        raise StartingWeightsError(f"There is no file of starting weights at {path}.")
+    try:
+        return keras.applications.VGG19(include_top=False, weights=str(path), input_tensor=tensor)
+    except (OSError, ValueError, KeyError) as error:
+        raise StartingWeightsError(f"{path} does not hold the weights of a VGG19 without its top: {error}") from error
+
+
+def convolutions(model: keras.Model) -> list[layers.Layer]:
+    """List the convolutions of VGG19, from the picture to the head."""
+    return [layer for layer in model.layers if isinstance(layer, layers.Conv2D)]
+
+
+def freeze_convolutions(model: keras.Model) -> None:
+    """Leave only the head to be trained (phase 1). Compile afterwards."""
+    for layer in convolutions(model):
+        layer.trainable = False
+
+
+def unfreeze_from(model: keras.Model, first: str) -> None:
+    """Open the convolutions from the one named `first` on, up to the head (phase 2). Compile afterwards.
+
+    Raises ValueError when no convolution has that name.
+    """
+    names = [layer.name for layer in convolutions(model)]
+    if first not in names:
+        raise ValueError(f"{first!r} is no convolution of VGG19; expected one of {', '.join(names)}")
+    for name in names:
+        model.get_layer(name).trainable = names.index(name) >= names.index(first)
+
+
+def save_half_precision(model: keras.Model, path: Path) -> None:
+    """Write the weights in Keras's own layout as float16, under a temporary name first; Keras widens them on load."""
+    # Keras wants the ending .weights.h5 also of the temporary file.
+    part = path.with_name(f"part.{path.name}")
+    # Compiled without an optimizer: its moments are not part of what is shipped.
+    keras.Model(model.input, model.output).save_weights(part)
+    narrow = path.with_name(f"narrow.{path.name}")
+    with h5py.File(part) as wide, h5py.File(narrow, "w") as half:
+
+        def copy(name: str, found: h5py.Group | h5py.Dataset) -> None:
+            if isinstance(found, h5py.Dataset):
+                kept = found[()].astype(np.float16) if found.dtype == np.float32 else found[()]
+                copied = half.create_dataset(name, data=kept)
+            else:
+                copied = half.require_group(name)
+            copied.attrs.update(found.attrs)
+
+        wide.visititems(copy)
+        half.attrs.update(wide.attrs)
+    part.unlink()
+    os.replace(narrow, path)

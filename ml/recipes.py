@@ -1,0 +1,62 @@
+"""The named ways to train: what one run does, with the reason for each choice."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """What one training run does; sizes in pixels, learning rates per step."""
+
+    image_size: int
+    batch_size: int
+    augmentation: str
+    one_per_patient: bool
+    head_epochs: int
+    head_learning_rate: float
+    fine_tune_from: str
+    fine_tune_epochs: int
+    fine_tune_learning_rate: float
+    warmup_steps: int
+    cosine: bool
+    weight_decay: float
+    ema_momentum: float | None
+    patience: int | None  # epochs without a better validation loss before a phase stops; None: run all epochs
+
+
+RECIPES = {
+    # The two-phase transfer learning of the textbooks: small pushes, early stopping, the best epoch wins.
+    "classic": Recipe(
+        image_size=224,
+        batch_size=32,
+        augmentation="gentle",
+        one_per_patient=False,
+        head_epochs=10,
+        head_learning_rate=1e-4,
+        fine_tune_from="block4_conv1",
+        fine_tune_epochs=10,
+        fine_tune_learning_rate=1e-5,
+        warmup_steps=0,
+        cosine=False,
+        weight_decay=0.0,
+        ema_momentum=None,
+        patience=3,
+    ),
+    # Made to survive pictures from elsewhere: strong augmentation, more open layers, averaged weights. The validation
+    # loss inside the training hospital is no guide here, so the run ends on schedule instead of at its best epoch.
+    "robust": Recipe(
+        image_size=128,
+        batch_size=16,
+        augmentation="robust",
+        one_per_patient=True,
+        head_epochs=2,
+        head_learning_rate=1e-4,
+        fine_tune_from="block3_conv1",
+        fine_tune_epochs=5,
+        fine_tune_learning_rate=5e-5,
+        warmup_steps=100,
+        cosine=True,
+        weight_decay=1e-4,
+        ema_momentum=0.99,
+        patience=None,
+    ),
+}

@@ -1,0 +1,148 @@
+"""Figures of merit: equal to scikit-learn's where it has them, defined where labels are missing, fit for JSON."""
+
+import json
+
+import numpy as np
+import pytest
+from sklearn import metrics as sklearn_metrics
+
+from ml.metrics import confusion, predictive_values, proportion, reliability_bins, summarise
+
+NAMES = {
+    *("accuracy", "recall", "precision", "f1", "specificity", "npv"),
+    *("auc", "auprc", "log_loss", "brier", "ece"),
+}
+
+
+@pytest.fixture
+def scored():
+    """400 probabilities with ties, and labels they are right about more often than not."""
+    rng = np.random.default_rng(3)
+    labels = (rng.random(400) < 0.6).astype(int)
+    return np.round(1 / (1 + np.exp(-rng.normal(2.0 * (labels - 0.5), 1.5))), 2), labels
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "labels", "complaint"),
+    [
+        ([], [], "at least one"),
+        ([0.5], [0, 1], "as many"),
+        ([[0.5]], [[1]], "as many"),
+        ([0.5, 0.5], [0, 2], "labels"),
+        ([0.5, 1.1], [0, 1], "within 0..1"),
+        ([0.5, float("nan")], [0, 1], "within 0..1"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(probabilities, labels, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        summarise(probabilities, labels, 0.5)
+
+
+def test_too_few_groups_are_refused():
+    with pytest.raises(ValueError, match="one group for each of 2"):
+        summarise([0.1, 0.9], [0, 1], 0.5, groups=["a"])
+
+
+def test_values_are_those_of_scikit_learn(scored):
+    p, y = scored
+    found, called = summarise(p, y, 0.4), p >= 0.4
+    expected = {
+        "accuracy": sklearn_metrics.accuracy_score(y, called),
+        "recall": sklearn_metrics.recall_score(y, called),
+        "precision": sklearn_metrics.precision_score(y, called),
+        "f1": sklearn_metrics.f1_score(y, called),
+        "specificity": sklearn_metrics.recall_score(y, called, pos_label=0),
+        "npv": sklearn_metrics.precision_score(y, called, pos_label=0),
+        "auc": sklearn_metrics.roc_auc_score(y, p),
+        "auprc": sklearn_metrics.average_precision_score(y, p),
+        "log_loss": sklearn_metrics.log_loss(y, p),
+        "brier": sklearn_metrics.brier_score_loss(y, p),
+    }
+    assert {name: found[name]["value"] for name in expected} == pytest.approx(expected, abs=1e-12)
+    assert set(found) == NAMES | {"confusion", "n"}
+
+
+def test_every_interval_holds_its_value_and_has_a_width(scored):
+    found = summarise(*scored, 0.5)
+    for name in NAMES - {"ece"}:
+        assert found[name]["low"] < found[name]["value"] < found[name]["high"], name
+
+
+def test_the_counts_add_up_and_are_named_by_answer_and_truth():
+    found = summarise([0.1, 0.6, 0.2, 0.3, 0.9, 0.8], [0, 0, 1, 1, 1, 1], 0.5)
+    assert found["confusion"] == {"true_normal": 1, "false_pneumonia": 1, "false_normal": 2, "true_pneumonia": 2}
+    assert found["n"] == 6
+
+
+def test_a_probability_at_the_threshold_is_pneumonia():
+    assert confusion(np.array([0.3]), np.array([1]), 0.3)["true_pneumonia"] == 1
+
+
+def test_wilson_gives_the_published_interval():
+    # Newcombe 1998, "Two-sided confidence intervals for the single proportion", table I, method 3: 81 of 263.
+    assert proportion(81, 263) == pytest.approx({"value": 0.3080, "low": 0.2553, "high": 0.3662}, abs=1e-4)
+
+
+@pytest.mark.parametrize(("successes", "value"), [(0, 0.0), (20, 1.0)])
+def test_none_or_all_still_have_an_interval_of_some_width(successes, value):
+    found = proportion(successes, 20)
+    assert found["value"] == value
+    assert 0 <= found["low"] <= value <= found["high"] <= 1
+    assert found["high"] - found["low"] == pytest.approx(0.161, abs=1e-3)
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_one_label_alone_leaves_the_ranking_undefined_and_json_whole(label):
+    found = summarise([0.2, 0.7, 0.7], [label] * 3, 0.5)
+    undefined = {"value": None, "low": None, "high": None}
+    assert found["auc"] == found["auprc"] == undefined
+    assert found["specificity" if label else "recall"] == undefined
+    assert found["log_loss"]["value"] > 0
+    assert "NaN" not in json.dumps(found, allow_nan=False)
+
+
+def test_a_single_picture_can_be_measured():
+    assert summarise([0.9], [1], 0.5)["brier"] == pytest.approx({"value": 0.01, "low": 0.01, "high": 0.01})
+
+
+def test_certainty_on_the_wrong_side_costs_much_but_not_infinitely():
+    loss = summarise([1.0, 0.0], [0, 1], 0.5)["log_loss"]["value"]
+    assert loss == pytest.approx(sklearn_metrics.log_loss([0, 1], [1.0, 0.0]))
+
+
+def test_the_calibration_error_is_that_of_guo_et_al():
+    # Two bins: 10 pictures at 0.1 of which 3 are ill (gap 0.2), 30 at 0.9 of which 24 are ill (gap 0.1).
+    p = [0.1] * 10 + [0.9] * 30
+    y = [1] * 3 + [0] * 7 + [1] * 24 + [0] * 6
+    assert summarise(p, y, 0.5)["ece"]["value"] == pytest.approx((10 * 0.2 + 30 * 0.1) / 40)
+
+
+def test_the_reliability_bins_hold_every_picture_once(scored):
+    p, y = scored
+    mean, share, counts = reliability_bins(p, y)
+    assert counts.sum() == len(p)
+    assert np.average(mean, weights=counts) == pytest.approx(p.mean())
+    assert np.average(share, weights=counts) == pytest.approx(y.mean())
+    assert np.average(np.abs(mean - share), weights=counts) == pytest.approx(summarise(p, y, 0.5)["ece"]["value"])
+
+
+def test_the_same_seed_gives_the_same_intervals_and_another_does_not(scored):
+    assert summarise(*scored, 0.5) == summarise(*scored, 0.5)
+    assert summarise(*scored, 0.5, seed=1)["auc"] != summarise(*scored, 0.5)["auc"]
+
+
+def test_pictures_of_few_patients_are_worth_less_than_as_many_patients(scored):
+    p, y = (np.repeat(values, 4) for values in scored)
+    patients = np.repeat(np.arange(len(scored[0])), 4).tolist()
+    alone, together = summarise(p, y, 0.5), summarise(p, y, 0.5, groups=patients)
+    width = {
+        name: figure["high"] - figure["low"]
+        for name, figure in (("by picture", alone["auc"]), ("by patient", together["auc"]))
+    }
+    assert together["auc"]["value"] == alone["auc"]["value"]
+    assert 1.6 < width["by patient"] / width["by picture"] < 2.4  # the square root of four
+
+
+def test_predictive_values_follow_the_prevalence():
+    assert predictive_values(0.9, 0.8, 0.1) == pytest.approx({"ppv": 0.09 / 0.27, "npv": 0.72 / 0.73})
+    assert predictive_values(1.0, 1.0, 0.0) == {"ppv": None, "npv": 1.0}

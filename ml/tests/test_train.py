@@ -1,0 +1,109 @@
+"""The training run as a whole: resume, refusal to mix runs, what is written down."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from ml import train
+from ml.checkpoint import Checkpoint
+from ml.dataset import load_inputs, read_folder
+from ml.tests.conftest import TINY, TINY_FLAGS, draw_xray
+
+
+def rows(path):
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_folder_without_pictures_ends_with_one_sentence(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["train", "--data", str(tmp_path), "--run", str(tmp_path / "run")])
+    assert train.main() == 1
+    assert "No pictures in" in capsys.readouterr().err
+
+
+def test_missing_starting_weights_end_with_one_sentence(train_folder, tmp_path, monkeypatch, capsys):
+    absent = str(tmp_path / "absent.h5")
+    flags = ["--data", str(train_folder), "--run", str(tmp_path / "run"), "--weights", absent, *TINY_FLAGS]
+    monkeypatch.setattr("sys.argv", ["train", *flags])
+    assert train.main() == 1
+    assert f"no file of starting weights at {absent}" in capsys.readouterr().err
+
+
+def test_a_killed_run_goes_on_after_its_last_whole_epoch(resumed_run):
+    assert resumed_run.epochs_before == 1
+    assert [int(row["epoch"]) for row in rows(resumed_run.folder / "phase1.csv")] == [0, 1, 2, 3, 4, 5]
+    assert [int(row["epoch"]) for row in rows(resumed_run.folder / "phase2.csv")] == [0, 1, 2]
+
+
+def test_a_finished_run_leaves_a_checkpoint_that_verifies(resumed_run):
+    checkpoint = Checkpoint.read(resumed_run.folder / "checkpoint")
+    checkpoint.verify()
+    assert checkpoint.metadata.name == "tiny"
+    assert checkpoint.metadata.image_size == TINY
+    assert set(checkpoint.metadata.metrics["held_out"]) == set(train.SHIFTS)
+    assert checkpoint.metadata.metrics["held_out"]["none"]["n"] == 2
+
+
+def test_a_finished_run_leaves_the_whole_network_as_h5_that_answers_alike(resumed_run):
+    import keras
+
+    whole = keras.models.load_model(resumed_run.folder / train.MODEL_FILE, compile=False)
+    shipped = train.build_classifier(image_size=TINY)
+    shipped.load_weights(Checkpoint.read(resumed_run.folder / "checkpoint").weights_path)
+    pictures = load_inputs([draw_xray(ill=ill, seed=seed) for seed in range(3) for ill in (False, True)], TINY)
+    np.testing.assert_allclose(shipped(pictures), whole(pictures), atol=1e-2)
+
+
+def test_a_finished_run_leaves_curves_and_no_temporary_weights(resumed_run):
+    assert (resumed_run.folder / "curves.png").stat().st_size > 1000
+    names = {path.name for path in (resumed_run.folder / "checkpoint").iterdir()}
+    assert names == {"model.weights.h5", "checkpoint.json"}
+
+
+def test_the_checkpoint_names_data_and_command_but_no_folder_of_the_machine(resumed_run, train_folder):
+    checkpoint = Checkpoint.read(resumed_run.folder / "checkpoint")
+    text = json.dumps(checkpoint.metadata.training)
+    assert checkpoint.metadata.training["data"]["hash"] == train.data_hash(read_folder(train_folder))
+    assert "--image-size 32" in checkpoint.metadata.training["command"]
+    assert str(train_folder) not in text
+    assert str(resumed_run.folder) not in text
+
+
+def test_a_run_folder_in_use_is_refused_without_resume(resumed_run, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["train", *resumed_run.arguments])
+    assert train.main() == 1
+    assert "--resume goes on with it" in capsys.readouterr().err
+
+
+def test_a_resume_with_another_recipe_is_refused(resumed_run):
+    changed = [*resumed_run.arguments, "--resume", "--batch-size", "4"]
+    with pytest.raises(FileExistsError, match="another recipe"):
+        train.train(train.parse_arguments(changed))
+
+
+def test_a_flag_overrides_one_field_of_the_recipe():
+    arguments = train.parse_arguments(["--data", "d", "--run", "r", "--recipe", "classic", "--batch-size", "4"])
+    recipe = train.recipe_of(arguments)
+    assert recipe.batch_size == 4
+    assert recipe.head_epochs == train.RECIPES["classic"].head_epochs
+
+
+def test_the_classic_recipe_is_the_described_one():
+    recipe = train.RECIPES["classic"]
+    assert (recipe.head_learning_rate, recipe.fine_tune_learning_rate) == (1e-4, 1e-5)
+    assert recipe.patience is not None
+
+
+def test_a_limit_keeps_both_labels(train_folder):
+    few = train.thin_out(read_folder(train_folder), 6)
+    assert {example.label for example in few} == {"NORMAL", "PNEUMONIA"}
+    assert len(few) <= 8
+
+
+def test_validation_shows_each_held_out_picture_once_and_the_shifts_in_turn():
+    picture = draw_xray(ill=True)
+    shown = train.shifted_in_turn([picture] * len(train.SHIFTS), TINY)
+    assert shown.shape == (len(train.SHIFTS), TINY, TINY, 1)
+    assert len(np.unique(shown.reshape(len(shown), -1), axis=0)) == len(train.SHIFTS)
