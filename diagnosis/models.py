@@ -83,7 +83,11 @@ class Scan(models.Model):
     class Meta:
         ordering = ("-created_at", "-id")
         constraints = (models.UniqueConstraint(fields=("owner", "sha256"), name="an_owner_has_each_file_once"),)
-        indexes = (models.Index(fields=("owner", "-created_at", "-id"), name="scans_of_an_owner_newest"),)
+        indexes = (
+            models.Index(fields=("owner", "-created_at", "-id"), name="scans_of_an_owner_newest"),
+            # The staff's list.
+            models.Index(fields=("-created_at", "-id"), name="scans_newest"),
+        )
 
     def __str__(self) -> str:
         return self.reference or self.original_name

@@ -42,8 +42,7 @@ from pathlib import Path
 import keras
 
 from ml.checkpoint import WEIGHTS_FILE, Metadata, file_sha256, write_metadata
-from ml.model import build_classifier
-from ml.train import save_half_precision
+from ml.model import build_classifier, save_half_precision
 
 keras.utils.set_random_seed(1)
 folder = Path(sys.argv[1])

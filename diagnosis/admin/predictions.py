@@ -1,0 +1,196 @@
+"""Predictions in the admin: what was answered, and the place where people review it. The answers themselves stay."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.db.models import OuterRef, QuerySet, Subquery, Value
+from django.db.models.functions import Coalesce
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
+from django.utils.decorators import method_decorator
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.views.decorators.http import require_POST
+
+from diagnosis import services
+from diagnosis.admin.filters import ProbabilityFilter, ReviewFilter
+from diagnosis.admin.records import percent, picture, thumbnail
+from diagnosis.admin.reprocessing import ReprocessAdmin
+from diagnosis.models import Label, Prediction, Review, Scan
+from diagnosis.states import State
+
+
+class ReviewForm(forms.ModelForm):
+    """A verdict: the label that the reviewer sees, and words to it."""
+
+    class Meta:
+        model = Review
+        fields = ("label", "note")
+        widgets = {"note": forms.Textarea(attrs={"rows": 3})}
+
+
+@admin.register(Prediction)
+class PredictionAdmin(ReprocessAdmin):
+    """One row for each answer, and for each that is still to come or never came."""
+
+    list_display = (
+        "small_picture",
+        "state",
+        "label",
+        "chance",
+        "verdict",
+        "requested_at",
+        "owner_name",
+        "read_by",
+    )
+    list_display_links = ("small_picture", "state")
+    list_filter = (
+        ReviewFilter,
+        "state",
+        ("label", admin.ChoicesFieldListFilter),
+        ProbabilityFilter,
+        "model_version",
+        "trigger",
+        ("requested_at", admin.DateFieldListFilter),
+    )
+    search_fields = ("scan__owner__username", "scan__reference", "scan__original_name")
+    search_help_text = "Owner, reference, file name, or the whole id of a scan or a prediction"
+    id_fields = ("id", "scan_id")
+
+    readonly_fields = (
+        "chance",
+        "operating_point",
+        "read_by",
+        "owner_name",
+        "asked_by",
+        "reading_time",
+    )
+    fieldsets = (
+        ("Answer", {"fields": ("state", "reason", "label", "chance", "operating_point", "read_by", "reading_time")}),
+        ("Scan", {"fields": ("scan", "owner_name")}),
+        ("Request", {"fields": ("id", "trigger", "asked_by", "requested_at", "claimed_at", "attempts", "finished_at")}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Prediction]:
+        """Fetch what a row shows along, with the label of the newest review."""
+        newest = Review.objects.filter(prediction=OuterRef("pk")).order_by("-pk").values("label")[:1]
+        rows = super().get_queryset(request).select_related("scan__owner", "model_version", "requested_by")
+        return rows.defer("model_version__metadata").annotate(reviewed_label=Subquery(newest))
+
+    def scans_of(self, chosen: QuerySet) -> QuerySet[Scan]:
+        """Several predictions may be of the same scan."""
+        return Scan.objects.filter(pk__in=chosen.order_by().values("scan"))
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Allow it only as a part of erasing the whole scan or its owner, never for a prediction by itself."""
+        match = request.resolver_match
+        by_itself = match is None or (match.url_name or "").startswith("diagnosis_prediction_")
+        return not by_itself and request.user.has_perm("diagnosis.delete_scan")
+
+    # Reviewing ---------------------------------------------------------------------------------------------------
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the address that takes a review."""
+        review = self.admin_site.admin_view(self.review_view)
+        return [path("<path:object_id>/review/", review, name="diagnosis_prediction_review"), *super().get_urls()]
+
+    def may_review(self, request: HttpRequest) -> bool:
+        """Tell whether this person may add reviews."""
+        return self.has_view_permission(request) and request.user.has_perm("diagnosis.add_review")
+
+    @method_decorator(require_POST)
+    def review_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Record the review that was sent and lead back to the list; to the prediction when it can't be recorded."""
+        if not self.may_review(request):
+            raise PermissionDenied
+        prediction = self.get_object(request, unquote(object_id))
+        if prediction is None:
+            raise Http404
+        address = reverse("admin:diagnosis_prediction_change", args=[prediction.pk])
+        form = ReviewForm(request.POST)
+        if not form.is_valid():
+            problems = "; ".join(f"{field}: {' '.join(map(str, errors))}" for field, errors in form.errors.items())
+            messages.error(request, f"The review was not recorded. {problems}")
+            return HttpResponseRedirect(address)
+        try:
+            review = services.record_review(prediction=prediction, reviewer=request.user, **form.cleaned_data)
+        except services.NothingToReview as error:
+            messages.error(request, str(error))
+            return HttpResponseRedirect(address)
+        self.log_change(request, prediction, [{"added": {"name": "review", "object": review.get_label_display()}}])
+        said = "you agree with" if review.agrees else f"you see {review.get_label_display()} instead of"
+        text = 'Your review is recorded: {} <a href="{}">{}</a>.'
+        messages.success(request, format_html(text, said, address, f"{prediction.get_label_display()}"))
+        return self.response_post_save_change(request, prediction)
+
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: dict[str, Any],
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Any = None,
+    ) -> HttpResponse:
+        """Add the picture, the reviews, the review form, and the other predictions of the scan to the page."""
+        others = obj.scan.predictions.select_related("model_version").defer("model_version__metadata")
+        context |= {
+            "picture": picture(obj.scan),
+            "chance": percent(obj.probability),
+            "operating_point": percent(obj.threshold),
+            "reviews": obj.reviews.select_related("reviewer"),
+            "history": [(other, percent(other.probability)) for other in others],
+        }
+        if self.may_review(request) and obj.state == State.SUCCEEDED:
+            other_label = Label.NORMAL if obj.is_pneumonia else Label.PNEUMONIA
+            context |= {"review_form": ReviewForm(), "other_label": other_label}
+        return super().render_change_form(request, context, add, change, form_url, obj)
+
+    # What the pages show -----------------------------------------------------------------------------------------
+
+    @admin.display(description="picture")
+    def small_picture(self, prediction: Prediction) -> SafeString:
+        """Show the scan's thumbnail."""
+        return thumbnail(prediction.scan)
+
+    # Without an answer there is no probability; such rows come before the lowest one on every database.
+    @admin.display(description="probability", ordering=Coalesce("probability", Value(-1.0)))
+    def chance(self, prediction: Prediction) -> str:
+        """Show it as people read it."""
+        return percent(prediction.probability)
+
+    @admin.display(description="operating point")
+    def operating_point(self, prediction: Prediction) -> str:
+        """Show the probability from which on the label is Pneumonia."""
+        return percent(prediction.threshold)
+
+    @admin.display(description="review")
+    def verdict(self, prediction: Prediction) -> str:
+        """Show what the newest review says of the answer."""
+        label = prediction.reviewed_label  # type: ignore[attr-defined]
+        if not label:
+            return "-"
+        return "Agreed" if label == prediction.label else f"Corrected to {Label(label).label}"
+
+    @admin.display(description="model version", ordering="model_version__name")
+    def read_by(self, prediction: Prediction) -> str:
+        """Name the version, without a link that not everyone may follow."""
+        return str(prediction.model_version)
+
+    @admin.display(description="owner", ordering="scan__owner__username")
+    def owner_name(self, prediction: Prediction) -> str:
+        """Name the scan's owner, without a link that not everyone may follow."""
+        return prediction.scan.owner.get_username()
+
+    @admin.display(description="requested by", empty_value="-")
+    def asked_by(self, prediction: Prediction) -> str | None:
+        """Name the person who asked; nobody did where a command or an erased user asked."""
+        return prediction.requested_by.get_username() if prediction.requested_by else None
+
+    @admin.display(description="time taken", empty_value="-")
+    def reading_time(self, prediction: Prediction) -> str | None:
+        """Show how long the model needed."""
+        return None if prediction.milliseconds is None else f"{prediction.milliseconds / 1000:.2f} s"

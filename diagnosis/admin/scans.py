@@ -1,0 +1,152 @@
+"""Scans in the admin: found, looked at, read again, erased; never edited."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.models import DELETION, LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from diagnosis import services
+from diagnosis.admin.records import percent, picture, thumbnail
+from diagnosis.admin.reprocessing import ReprocessAdmin
+from diagnosis.models import Prediction, Scan
+
+
+class PredictionInline(admin.TabularInline):
+    """All that was asked of a scan, newest first."""
+
+    model = Prediction
+    fields = readonly_fields = ("state", "label", "chance", "read_by", "trigger", "requested_at")
+    ordering = ("-requested_at", "-id")
+    can_delete = False
+    show_change_link = True
+    extra = 0
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Prediction]:
+        """Fetch the names of the model versions along."""
+        return super().get_queryset(request).select_related("model_version").defer("model_version__metadata")
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Refuse: new ones come from the action."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Refuse: answers stay as they are."""
+        return False
+
+    @admin.display(description="probability of pneumonia")
+    def chance(self, prediction: Prediction) -> str:
+        """Show it as people read it."""
+        return percent(prediction.probability)
+
+    @admin.display(description="model version")
+    def read_by(self, prediction: Prediction) -> str:
+        """Name the version, without a link that not everyone may follow."""
+        return str(prediction.model_version)
+
+
+@admin.register(Scan)
+class ScanAdmin(ReprocessAdmin):
+    """One row for each X-ray, with what the newest prediction says of it."""
+
+    list_display = ("small_picture", "name", "reference", "owner", "state", "label", "created_at")
+    list_display_links = ("small_picture", "name")
+    list_filter = (
+        ("latest_prediction__state", admin.ChoicesFieldListFilter),
+        ("latest_prediction__label", admin.ChoicesFieldListFilter),
+        ("created_at", admin.DateFieldListFilter),
+    )
+    search_fields = ("owner__username", "reference", "original_name")
+    search_help_text = "Owner, reference, file name, or the whole id of a scan or a prediction"
+    id_fields = ("id", "predictions__id")
+
+    fields = readonly_fields = (
+        "large_picture",
+        "owner_name",
+        "reference",
+        "original_name",
+        "size",
+        "created_at",
+        "id",
+        "sha256",
+    )
+    inlines = (PredictionInline,)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Scan]:
+        """Fetch owner and newest prediction along."""
+        return super().get_queryset(request).select_related("owner", "latest_prediction")
+
+    def scans_of(self, chosen: QuerySet) -> QuerySet[Scan]:
+        """They stand for themselves."""
+        return chosen
+
+    # Erasing -----------------------------------------------------------------------------------------------------
+
+    def delete_model(self, request: HttpRequest, obj: Scan) -> None:
+        """Erase the scan, its predictions and its files."""
+        services.erase_scan(scan=obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Scan]) -> None:
+        """Erase one after the other, files included."""
+        for scan in queryset:
+            services.erase_scan(scan=scan)
+
+    def log_deletions(self, request: HttpRequest, queryset: Iterable[Scan]) -> list[LogEntry]:
+        """Note who erased which scan by its id alone: the owner's words must not outlive the scan."""
+        scans = ContentType.objects.get_for_model(Scan)
+        return LogEntry.objects.bulk_create(
+            LogEntry(
+                user_id=request.user.pk,  # type: ignore[misc]  # whoever is here is signed in
+                content_type=scans,
+                object_id=str(scan.pk),
+                object_repr=f"Scan {scan.pk}",
+                action_flag=DELETION,
+                change_message="[]",
+            )
+            for scan in queryset
+        )
+
+    # What the pages show -----------------------------------------------------------------------------------------
+
+    def view_on_site(self, scan: Scan) -> str:
+        """Lead to the page that the owner sees."""
+        return scan.get_absolute_url()
+
+    @admin.display(description="picture")
+    def small_picture(self, scan: Scan) -> SafeString:
+        """Show the small picture."""
+        return thumbnail(scan)
+
+    @admin.display(description="picture")
+    def large_picture(self, scan: Scan) -> SafeString:
+        """Show the stored picture."""
+        return picture(scan)
+
+    @admin.display(description="name", ordering="original_name")
+    def name(self, scan: Scan) -> str:
+        """Show the name of the file that was given."""
+        return scan.original_name
+
+    @admin.display(description="owner", ordering="owner__username")
+    def owner_name(self, scan: Scan) -> str:
+        """Name the owner, without a link that not everyone may follow."""
+        return scan.owner.get_username()
+
+    @admin.display(description="latest state", ordering="latest_prediction__state")
+    def state(self, scan: Scan) -> str:
+        """Show where the newest prediction stands."""
+        return scan.latest_prediction.get_state_display() if scan.latest_prediction else "Not asked for"
+
+    @admin.display(description="latest label", ordering="latest_prediction__label", empty_value="-")
+    def label(self, scan: Scan) -> str:
+        """Show what the newest prediction says; nothing while it says nothing."""
+        return scan.latest_prediction.get_label_display() if scan.latest_prediction else ""
+
+    @admin.display(description="size")
+    def size(self, scan: Scan) -> str:
+        """Show the stored picture's sides."""
+        return f"{scan.width} × {scan.height} pixels"
