@@ -117,7 +117,7 @@ if EMBEDDED:
     }
     # One web process only (run_embedded sees to it), so a cache in its memory counts every failed log-in.
     CACHES: dict[str, dict[str, Any]] = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
-    CELERY_BROKER_URL = "filesystem://"
+    CELERY_BROKER_URL = "filesystem://localhost//"  # the host means nothing, but without one Kombu warns
 else:
     SECRET_KEY = _required("SECRET_KEY")
     _required("ALLOWED_HOSTS")

@@ -1,0 +1,195 @@
+"""A person with a real browser, in front of the whole site with the shipped model: no part is a stand-in."""
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from diagnosis.tests.embedded import EmbeddedSite
+from diagnosis.tests.pictures import chest_like, encoded
+
+CHROMIUM = next((path for path in map(Path, ("/usr/bin/chromium", "/usr/bin/chromium-browser")) if path.exists()), None)
+PASSWORD = "correct horse battery staple"
+ANSWER_SECONDS = 60
+
+pytestmark = [
+    pytest.mark.browser,
+    # The browser's driver leaves its pipes to the garbage collector.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    site = EmbeddedSite(tmp_path_factory.mktemp("site") / "var")
+    try:
+        site.start()
+        yield site
+    finally:
+        site.kill()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    # Chromium refuses its sandbox to root.
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser, site: EmbeddedSite):
+    """A window of its own for each test; a script error or a refused script fails it."""
+    context = browser.new_context(base_url=site.url, viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda said: problems.append(said.text) if "Content Security Policy" in said.text else None)
+    yield page
+    context.close()
+    assert problems == []
+
+
+@pytest.fixture
+def x_ray(tmp_path: Path) -> Path:
+    path = tmp_path / "chest.jpg"
+    path.write_bytes(encoded(chest_like(900, 760, seed=len(str(tmp_path)) + hash(str(tmp_path)) % 1000), "JPEG"))
+    return path
+
+
+def sign_up(page: Page, username: str) -> None:
+    page.goto("/accounts/signup/")
+    page.locator("input[name=username]").fill(username)
+    page.locator("input[name=email]").fill(f"{username}@example.org")
+    page.locator("input[name=password1]").fill(PASSWORD)
+    page.locator("input[name=password2]").fill(PASSWORD)
+    page.locator("main button[type=submit]").click()
+    expect(page).to_have_url(re.compile("/scans/$"))
+
+
+def upload(page: Page, *files: Path, reference: str = "") -> None:
+    page.goto("/scans/new/")
+    page.locator("input[name=image]").set_input_files(list(files))
+    page.locator("input[name=reference]").fill(reference)
+    page.get_by_role("button", name="Upload and read").click()
+
+
+def await_answer(page: Page) -> None:
+    expect(page.locator("#answer")).to_have_attribute(
+        "data-state", re.compile("SUCCEEDED|FAILED"), timeout=ANSWER_SECONDS * 1000
+    )
+
+
+def test_from_signing_up_to_a_live_answer_in_the_history_and_a_review_in_the_admin(page, site, x_ray, browser):
+    sign_up(page, "alice")
+    upload(page, x_ray, reference="ward 3")
+    expect(page).to_have_url(re.compile(r"/scans/[0-9a-f-]{36}/$"))
+    page.evaluate("window.notReloaded = true")
+
+    await_answer(page)
+
+    answer = page.locator("#answer")
+    expect(answer).to_have_attribute("data-state", "SUCCEEDED")
+    assert page.evaluate("window.notReloaded"), "the answer must appear without a reload"
+    label, probability = answer.get_attribute("data-label"), float(answer.get_attribute("data-probability"))
+    assert label in ("NORMAL", "PNEUMONIA")
+    assert 0 <= probability <= 1
+    shown = re.search(r"Calibrated probability of pneumonia:\D*([\d.]+) %", answer.inner_text()).group(1)
+    assert float(shown) == pytest.approx(100 * probability, abs=0.11)
+    expect(page.locator("body")).to_contain_text("Not a medical device")
+    scan_url = page.url
+
+    page.goto("/scans/")
+    expect(page.get_by_text("ward 3")).to_be_visible()
+    thumbnail = page.locator("main img").first
+    assert thumbnail.evaluate("image => image.complete && image.naturalWidth > 0")
+
+    review_as_staff(browser, site, label)
+    # The owner's answer stays what it was.
+    page.goto(scan_url)
+    expect(page.locator("#answer")).to_have_attribute("data-label", label)
+
+
+def review_as_staff(browser: Browser, site: EmbeddedSite, label: str) -> None:
+    context = browser.new_context(base_url=site.url)
+    page = context.new_page()
+    page.goto("/admin/login/")
+    page.locator("#id_username").fill("demo")
+    page.locator("#id_password").fill(site.demo_password)
+    page.locator("input[type=submit]").click()
+    page.goto("/admin/diagnosis/prediction/")
+    page.locator("#result_list tbody tr a").first.click()
+    expect(page.locator("main img, #content img").first).to_be_visible()
+    other = "NORMAL" if label == "PNEUMONIA" else "PNEUMONIA"
+    page.locator(f"button[name=label][value={other}]").first.click()
+    expect(page.locator(".messagelist")).to_contain_text("Your review is recorded")
+    context.close()
+
+
+def test_without_javascript_the_answer_comes_by_reloading(browser, site, page, x_ray):
+    sign_up(page, "nora")
+    signed_in = page.context.storage_state()
+    context = browser.new_context(base_url=site.url, java_script_enabled=False, storage_state=signed_in)
+    plain = context.new_page()
+
+    upload(plain, x_ray)
+
+    await_answer(plain)
+    expect(plain.locator("#answer")).to_have_attribute("data-state", "SUCCEEDED")
+    context.close()
+
+
+def test_polling_stops_when_the_answer_is_there(page, x_ray):
+    sign_up(page, "paula")
+    upload(page, x_ray)
+    await_answer(page)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/status/" in request.url else None)
+
+    page.wait_for_timeout(2500)
+
+    assert asked == []
+
+
+def test_one_bad_file_among_several_is_named_and_the_good_ones_are_kept(page, x_ray, tmp_path):
+    letter = tmp_path / "letter.jpg"
+    letter.write_text("Dear colleague, please find the X-ray attached.")
+    second = tmp_path / "second.png"
+    second.write_bytes(encoded(chest_like(300, 300, seed=77), "PNG"))
+    sign_up(page, "olga")
+
+    upload(page, x_ray, letter, second)
+
+    expect(page).to_have_url(re.compile("/scans/$"))
+    expect(page.locator("main")).to_contain_text("letter.jpg")
+    expect(page.locator("main")).to_contain_text("not a picture")
+    expect(page.locator("main img")).to_have_count(2)
+
+
+def test_a_stranger_finds_nothing_under_the_address_of_a_scan(page, browser, site, x_ray):
+    sign_up(page, "anna")
+    upload(page, x_ray)
+    scan_url = page.url
+    context = browser.new_context(base_url=site.url)
+    stranger = context.new_page()
+    sign_up(stranger, "boris")
+
+    response = stranger.goto(scan_url)
+
+    assert response.status == 404
+    stranger.goto("/scans/")
+    expect(stranger.locator("main img")).to_have_count(0)
+    context.close()
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_no_page_is_wider_than_the_window(page, width, x_ray):
+    sign_up(page, f"wanda{width}")
+    upload(page, x_ray, reference="a rather long reference " * 4)
+    await_answer(page)
+    page.set_viewport_size({"width": width, "height": 800})
+    for address in (page.url, "/", "/scans/", "/scans/new/", "/accounts/password/change/"):
+        page.goto(address)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, address
