@@ -45,7 +45,7 @@ check: $(VENV)/installed-dev ## Lint, format, types, settings, migrations, docke
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; name it: make PYTHON=python3.11 ..." >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 # Empty files that say when the requirements were last installed.
 $(VENV)/installed: requirements.txt requirements-web.txt | $(BIN)/python

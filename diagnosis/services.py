@@ -51,10 +51,14 @@ class Submission:
 
 @dataclass(frozen=True)
 class Requeued:
-    """What requeue_stale did: how many were sent to the workers again, how many were given up."""
+    """What requeue_stale did: how many were sent to the workers again, were given up, could not be sent.
+
+    What could not be sent, because the broker is away, waits for the next time.
+    """
 
     sent: int
     given_up: int
+    unsent: int = 0
 
 
 def submit_scan(
@@ -160,14 +164,15 @@ def requeue_stale(*, older_than: timedelta | None = None) -> Requeued:
     given_up = stale.give_up_exhausted()
     stale.put_back()
     lost = list(stale.filter(state=State.QUEUED).values_list("pk", flat=True))
-    sent = 0
+    sent = handled = 0
     for prediction_id in lost:
         # Marked before it is sent, so that a second requeue beside this one does not send it too.
         marked = Prediction.objects.filter(pk=prediction_id, state=State.QUEUED).update(enqueued_at=timezone.now())
         if marked and not _send(prediction_id):
             break
         sent += marked
-    return Requeued(sent=sent, given_up=given_up)
+        handled += 1
+    return Requeued(sent=sent, given_up=given_up, unsent=len(lost) - handled)
 
 
 def _send(prediction_id) -> bool:

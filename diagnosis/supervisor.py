@@ -138,6 +138,7 @@ class Supervisor:
                 child.process.wait(STOP_SECONDS)
             self._end_group(child.process)
         self.children = []
+        self._note_children()
 
     def _start(self, child: Child) -> None:
         child.program.before_start()
@@ -152,8 +153,7 @@ class Supervisor:
                 pass_fds=[self._children_lock.fileno()],
             )
         child.started_at = time.monotonic()
-        self._children_lock.write(f"{child.process.pid}\n")
-        self._children_lock.flush()
+        self._note_children()
 
     def _note_death(self, child: Child, process: subprocess.Popen) -> None:
         self._end_group(process)
@@ -161,10 +161,17 @@ class Supervisor:
         child.failures = 0 if lived > STEADY_SECONDS else child.failures + 1
         delay = min(LONGEST_DELAY, 2**child.failures - 1)
         child.process = None
+        self._note_children()
         child.start_again_at = time.monotonic() + delay
         self.say(
             f"The {child.program.name} process {_ending(process)}; it starts again in {delay} s. Its log: {child.log}"
         )
+
+    def _note_children(self) -> None:
+        """List the living groups only: the number of a dead one may be somebody else's tomorrow."""
+        self._children_lock.truncate(0)
+        self._children_lock.writelines(f"{child.process.pid}\n" for child in self.children if child.process)
+        self._children_lock.flush()
 
     def _end_group(self, process: subprocess.Popen) -> None:
         """End what is left of a program's process group, and reap the program itself."""

@@ -1,9 +1,26 @@
 """The Celery tasks: an id in, one call each. The options that all share are in the settings."""
 
-from celery import shared_task
+from typing import Any
+
+from billiard.exceptions import TimeLimitExceeded
+from celery import Task, shared_task
 
 
-@shared_task(bind=True)
+class PredictionTask(Task):
+    """A reading that the hard time limit ended is recorded by the worker's main process, which outlives it.
+
+    The child notes the soft limit itself, unless it is deep in native code and does not hear the signal.
+    """
+
+    def on_failure(self, exc: Exception, task_id: str, args: tuple, kwargs: dict, einfo: Any) -> None:
+        """Record why there is no answer; other failures have been recorded by the child."""
+        if isinstance(exc, TimeLimitExceeded):
+            from diagnosis import worker
+
+            worker.note_timeout(args[0], task_id=task_id)
+
+
+@shared_task(bind=True, base=PredictionTask)
 def run_prediction(self, prediction_id: str) -> None:
     """Answer one prediction. Harmless when the message is late or doubled: the row decides."""
     # Here, so that the web process, which only sends the task, never loads what the worker needs.

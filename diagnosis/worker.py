@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from billiard.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
+from django.db import connection
 from PIL import Image
 
 from diagnosis import services
@@ -62,6 +63,15 @@ def answer(prediction_id: str, *, task_id: str) -> None:
         )
         return
     Prediction.objects.fail(prediction_id, task_id=task_id, reason=reason)
+
+
+def note_timeout(prediction_id: str, *, task_id: str) -> None:
+    """Record that the time was over before there was an answer; for the process that stopped the reading."""
+    try:
+        Prediction.objects.fail(prediction_id, task_id=task_id, reason=FailureReason.TIMED_OUT)
+    finally:
+        # The next child is forked from this process and must not share its connection.
+        connection.close()
 
 
 def classify(prediction: Prediction) -> "Classification":

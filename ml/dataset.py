@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from ml.labels import LABELS, PNEUMONIA
 from ml.preprocess import canonical, to_array
@@ -112,9 +112,9 @@ def data_hash(examples: Iterable[Example]) -> str:
 
 
 def load_canonical(path: Path) -> Image.Image:
-    """Read one picture in the form of the data set: 224 × 224, 8-bit grayscale."""
+    """Read one picture upright in the form of the data set: 224 × 224, 8-bit grayscale."""
     with Image.open(path) as picture:
-        return canonical(picture)
+        return canonical(ImageOps.exif_transpose(picture))
 
 
 def load_inputs(pictures: Iterable[Image.Image], size: int) -> np.ndarray:

@@ -13,8 +13,13 @@ from ml.labels import LABELS
 # keras.applications' VGG19 was trained on BGR pictures with these means (of 0..255) subtracted and no scaling.
 IMAGENET_BGR_MEANS = (103.939, 116.779, 123.68)
 
+# From the picture to the head.
+CONVOLUTIONS = [
+    f"block{block}_conv{i}" for block, count in ((1, 2), (2, 2), (3, 4), (4, 4), (5, 4)) for i in range(1, count + 1)
+]
+
 # The convolution whose activations Grad-CAM reads.
-LAST_CONVOLUTION = "block5_conv4"
+LAST_CONVOLUTION = CONVOLUTIONS[-1]
 
 
 class StartingWeightsError(Exception):
@@ -79,15 +84,10 @@ def _vgg19(tensor, starting_weights) -> keras.Model:
         raise StartingWeightsError(f"{path} does not hold the weights of a VGG19 without its top: {error}") from error
 
 
-def convolutions(model: keras.Model) -> list[layers.Layer]:
-    """List the convolutions of VGG19, from the picture to the head."""
-    return [layer for layer in model.layers if isinstance(layer, layers.Conv2D)]
-
-
 def freeze_convolutions(model: keras.Model) -> None:
     """Leave only the head to be trained (phase 1). Compile afterwards."""
-    for layer in convolutions(model):
-        layer.trainable = False
+    for name in CONVOLUTIONS:
+        model.get_layer(name).trainable = False
 
 
 def unfreeze_from(model: keras.Model, first: str) -> None:
@@ -95,11 +95,10 @@ def unfreeze_from(model: keras.Model, first: str) -> None:
 
     Raises ValueError when no convolution has that name.
     """
-    names = [layer.name for layer in convolutions(model)]
-    if first not in names:
-        raise ValueError(f"{first!r} is no convolution of VGG19; expected one of {', '.join(names)}")
-    for name in names:
-        model.get_layer(name).trainable = names.index(name) >= names.index(first)
+    if first not in CONVOLUTIONS:
+        raise ValueError(f"{first!r} is no convolution of VGG19; expected one of {', '.join(CONVOLUTIONS)}")
+    for place, name in enumerate(CONVOLUTIONS):
+        model.get_layer(name).trainable = place >= CONVOLUTIONS.index(first)
 
 
 def save_half_precision(model: keras.Model, path: Path) -> None:

@@ -42,6 +42,7 @@ from ml.dataset import (
 )
 from ml.labels import LABELS
 from ml.model import (
+    CONVOLUTIONS,
     StartingWeightsError,
     build_classifier,
     freeze_convolutions,
@@ -59,6 +60,9 @@ SENSITIVITY = 0.97
 # The whole network in Keras's own .h5, full precision, as phase 2 left it.
 MODEL_FILE = "vgg19_pneumonia.h5"
 
+# Flags of the recipe that take one of a few names.
+CHOICES = {"augmentation": sorted(AUGMENTATIONS), "fine_tune_from": CONVOLUTIONS}
+
 
 def main() -> int:
     """Run the command line; the exit code is 1 when data, weights, results or the run's folder can't be used."""
@@ -74,13 +78,13 @@ def main() -> int:
 def train(arguments: argparse.Namespace) -> Checkpoint:
     """Train as `arguments` say and return the checkpoint that was written."""
     recipe, run = recipe_of(arguments), arguments.run
-    open_run(run, recipe, resume=arguments.resume)
-    keras.utils.set_random_seed(arguments.seed)
-    keras.config.set_dtype_policy(choose_precision() if arguments.precision == "auto" else arguments.precision)
-
     examples = drop_duplicates(read_folder(arguments.data))
     if arguments.limit:
         examples = thin_out(examples, arguments.limit)
+    open_run(run, recipe, seed=arguments.seed, data=data_hash(examples), resume=arguments.resume)
+    keras.utils.set_random_seed(arguments.seed)
+    keras.config.set_dtype_policy(choose_precision() if arguments.precision == "auto" else arguments.precision)
+
     training, held_out = split_by_patient(examples, share=HELD_OUT_SHARE, seed=arguments.seed)
     precision = keras.config.dtype_policy().name
     print(f"{len(training)} training and {len(held_out)} held-out pictures, precision {precision}")
@@ -168,9 +172,12 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--limit", type=int, metavar="N", help="take only about N pictures: to try the command out")
     for field in dataclasses.fields(Recipe):
-        if field.name not in ("one_per_patient", "cosine"):
+        flag = f"--{field.name.replace('_', '-')}"
+        if field.type is bool:
+            parser.add_argument(flag, action=argparse.BooleanOptionalAction, help="overrides the recipe")
+        else:
             kind = str if field.type is str else (float if "float" in str(field.type) else int)
-            parser.add_argument(f"--{field.name.replace('_', '-')}", type=kind, help="overrides the recipe")
+            parser.add_argument(flag, type=kind, choices=CHOICES.get(field.name), help="overrides the recipe")
     arguments = parser.parse_args(argv)
     arguments.shown = shown_arguments(arguments)
     return arguments
@@ -182,7 +189,8 @@ def shown_arguments(arguments: argparse.Namespace) -> list[str]:
     for field in dataclasses.fields(Recipe):
         value = getattr(arguments, field.name, None)
         if value is not None:
-            shown += [f"--{field.name.replace('_', '-')}", str(value)]
+            flag = field.name.replace("_", "-")
+            shown += [f"--{'' if value else 'no-'}{flag}"] if field.type is bool else [f"--{flag}", str(value)]
     return [*shown, "--data", "DIR", "--run", "DIR", "--weights", Path(arguments.weights).name]
 
 
@@ -193,14 +201,19 @@ def recipe_of(arguments: argparse.Namespace) -> Recipe:
     return dataclasses.replace(RECIPES[arguments.recipe], **overrides)
 
 
-def open_run(run: Path, recipe: Recipe, *, resume: bool) -> None:
-    """Make the run's folder, or go on in it. Raises FileExistsError rather than mix two runs."""
-    written = run / "recipe.json"
-    wanted = json.dumps(dataclasses.asdict(recipe), indent=2)
+def open_run(run: Path, recipe: Recipe, *, seed: int, data: str, resume: bool) -> None:
+    """Make the run's folder, or go on in it. Raises FileExistsError rather than mix two runs.
+
+    Seed and data decide who is held out: with others, a resumed run would be calibrated on what it was trained on.
+    """
+    written = run / "run.json"
+    wanted = json.dumps({"recipe": dataclasses.asdict(recipe), "seed": seed, "data": data}, indent=2)
     if written.exists() and not resume:
         raise FileExistsError(f"{run} holds a run already: --resume goes on with it, another --run starts anew.")
     if written.exists() and written.read_text() != wanted:
-        raise FileExistsError(f"{run} was started with another recipe, see {written}: give the same flags to resume.")
+        raise FileExistsError(
+            f"{run} was started with another recipe, seed or data, see {written}: give the same to resume."
+        )
     run.mkdir(parents=True, exist_ok=True)
     written.write_text(wanted)
 
@@ -247,15 +260,10 @@ def fine_tuning_optimizer(recipe: Recipe, *, steps: int) -> keras.optimizers.Opt
             warmup_target=recipe.fine_tune_learning_rate,
             warmup_steps=min(recipe.warmup_steps, steps // 2),
         )
+    averaging = {} if recipe.ema_momentum is None else {"use_ema": True, "ema_momentum": recipe.ema_momentum}
     if not recipe.weight_decay:
-        return keras.optimizers.Adam(rate)
-    return keras.optimizers.AdamW(
-        rate,
-        weight_decay=recipe.weight_decay,
-        clipnorm=1.0,
-        use_ema=recipe.ema_momentum is not None,
-        ema_momentum=recipe.ema_momentum or 0.99,
-    )
+        return keras.optimizers.Adam(rate, **averaging)
+    return keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay, clipnorm=1.0, **averaging)
 
 
 def fit_phase(
@@ -283,12 +291,15 @@ def fit_phase(
         StartEpoch(batches),
         keras.callbacks.CSVLogger(run / f"{phase}.csv", append=True),
         SecondsLog(run / f"{phase}.seconds"),
-        keras.callbacks.BackupAndRestore(run / f"{phase}_backup"),
+        # Two files in turn: a kill while one is written leaves the other.
+        keras.callbacks.BackupAndRestore(run / f"{phase}_backup", double_checkpoint=True),
     ]
     if patience is not None:
         callbacks.append(keras.callbacks.EarlyStopping("val_loss", patience=patience, restore_best_weights=True))
     model.fit(batches, validation_data=validation, epochs=epochs, callbacks=callbacks, verbose=2)
-    model.save_weights(finished)
+    part = finished.with_name(f"part.{finished.name}")
+    model.save_weights(part)
+    os.replace(part, finished)
 
 
 class SecondsLog(keras.callbacks.Callback):

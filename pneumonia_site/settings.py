@@ -204,10 +204,14 @@ STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 # Uploads have no public URL: a view that knows the owner hands them out.
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "default": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"file_permissions_mode": 0o640},
+    },
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
-FILE_UPLOAD_PERMISSIONS = 0o640
+# The collected files are for every user of the host, such as the one that runs the web image.
+FILE_UPLOAD_PERMISSIONS = 0o644
 
 # Accounts ------------------------------------------------------------------------------------------------------------
 
@@ -235,7 +239,7 @@ ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ALLAUTH_TRUSTED_PROXY_COUNT = _whole_number("TRUSTED_PROXY_COUNT", 0, minimum=0)
 
 try:
-    vars().update(env.email("EMAIL_URL", default="consolemail://"))
+    vars().update(env.email_url_config(os.environ.get("EMAIL_URL", "").strip() or "consolemail://"))
 except (environ.ImproperlyConfigured, KeyError, ValueError) as error:
     raise ImproperlyConfigured("EMAIL_URL can't be read; it looks like smtp+tls://user:password@host:587.") from error
 EMAIL_TIMEOUT = 10
@@ -279,6 +283,8 @@ INTAKE_MAX_BYTES = _whole_number("INTAKE_MAX_BYTES", 25 * 1024 * 1024)
 INTAKE_MAX_PIXELS = _whole_number("INTAKE_MAX_PIXELS", 40_000_000)
 INTAKE_MIN_SIDE = _whole_number("INTAKE_MIN_SIDE", 64)  # pixels
 UPLOAD_MAX_FILES = _whole_number("UPLOAD_MAX_FILES", 20)
+# Django's own limit answers with a bare 400; ours is explained by the form.
+DATA_UPLOAD_MAX_NUMBER_FILES = max(100, 2 * UPLOAD_MAX_FILES)
 
 PREDICTION_HARD_TIME_LIMIT = _whole_number("PREDICTION_HARD_TIME_LIMIT", 120)  # seconds
 PREDICTION_SOFT_TIME_LIMIT = 0.9 * PREDICTION_HARD_TIME_LIMIT

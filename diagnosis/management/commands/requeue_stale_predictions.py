@@ -8,8 +8,6 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from diagnosis import services
-from diagnosis.models import Prediction
-from diagnosis.states import State
 
 
 class Command(BaseCommand):
@@ -34,9 +32,10 @@ class Command(BaseCommand):
         """Send them; a broker that is away is an error."""
         requeued = services.requeue_stale(older_than=older_than)
         text = f"{requeued.sent} predictions were sent to the workers again, {requeued.given_up} were given up."
-        unsent = Prediction.objects.filter(state=State.QUEUED, enqueued_at=None).count()
-        if unsent:
-            raise CommandError(f"{text} {unsent} still wait: the broker is away. Nothing is lost; run this again.")
+        if requeued.unsent:
+            raise CommandError(
+                f"{text} {requeued.unsent} still wait: the broker is away. Nothing is lost; run this again."
+            )
         self.stdout.write(text)
 
 

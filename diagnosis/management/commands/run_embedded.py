@@ -74,7 +74,7 @@ class Command(BaseCommand):
         password = make_demo_user()
         if password:
             self.say(f"Sign in as {DEMO} with the password {password} (shown this once), or sign up.")
-        else:
+        elif get_user_model().objects.filter(username=DEMO).exists():
             self.say(f"A forgotten password: {python()} manage.py changepassword {DEMO}")
         if host not in LOOPBACK:
             self.say("Other machines reach it by the names that the variable ALLOWED_HOSTS lists.")
