@@ -1,6 +1,8 @@
 """The staff's work tool: review predictions, look after scans, switch the active model."""
 
+from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
+from django.views.decorators.http import require_safe
 
 from diagnosis.admin.model_versions import ModelVersionAdmin
 from diagnosis.admin.predictions import PredictionAdmin
@@ -10,3 +12,6 @@ __all__ = ["ModelVersionAdmin", "PredictionAdmin", "ScanAdmin"]
 
 admin.site.site_header = "Chest X-ray reader · staff"
 admin.site.site_title = "Chest X-ray reader"
+# The admin's own log-in counts no failures. Staff sign in at the site's page, which does, and nobody posts a password
+# here: not even a person who is signed in and guesses at another's.
+admin.site.login = secure_admin_login(require_safe(admin.site.login))  # type: ignore[method-assign]

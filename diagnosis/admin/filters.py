@@ -1,8 +1,19 @@
 """The filters of the list of predictions that are more than a column's values."""
 
+from collections.abc import Iterator
+from datetime import datetime, time, timedelta
+from typing import Any
+
+from django import forms
 from django.contrib import admin
+from django.contrib.admin.views.main import ERROR_FLAG, PAGE_VAR, ChangeList
+from django.contrib.auth import get_user_model
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from diagnosis.models import Prediction, Review
 from diagnosis.states import State
@@ -46,14 +57,24 @@ class ReviewFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
         """List what a prediction may be waiting for or have got."""
-        return [("none", "Answered, not reviewed"), ("agreed", "Agreed"), ("corrected", "Corrected")]
+        return [
+            ("none", "Answered, not reviewed"),
+            ("missing", "Not reviewed (any state)"),
+            ("any", "Reviewed (any)"),
+            ("agreed", "Agreed"),
+            ("corrected", "Corrected"),
+        ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Prediction]) -> QuerySet[Prediction]:
         """Keep the chosen kind. It starts from the reviews, which are few beside the predictions."""
         verdicts = newest_reviews()
+        unreviewed = ~Exists(Review.objects.filter(prediction=OuterRef("pk")))
         if self.value() == "none":
-            reviews = Review.objects.filter(prediction=OuterRef("pk"))
-            return queryset.filter(~Exists(reviews), state=State.SUCCEEDED)
+            return queryset.filter(unreviewed, state=State.SUCCEEDED)
+        if self.value() == "missing":
+            return queryset.filter(unreviewed)
+        if self.value() == "any":
+            return queryset.filter(pk__in=Review.objects.values("prediction"))
         if self.value() == "agreed":
             return queryset.filter(pk__in=verdicts.filter(label=F("prediction__label")).values("prediction"))
         if self.value() == "corrected":
@@ -65,3 +86,122 @@ def newest_reviews() -> QuerySet[Review]:
     """Keep one review of each prediction: the last one. Reviews are only ever appended, so its id is the highest."""
     later = Review.objects.filter(prediction=OuterRef("prediction"), pk__gt=OuterRef("pk"))
     return Review.objects.filter(~Exists(later))
+
+
+class OwnerFilter(admin.SimpleListFilter):
+    """By the scan's owner. People are too many to list: a name in a row chooses, the filter shows who is chosen."""
+
+    title = "owner"
+    parameter_name = "scan__owner__id__exact"
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
+        """List the chosen person alone; nobody while nobody is chosen, and then the filter is not shown."""
+        chosen = self.value()
+        if not chosen:
+            return []
+        person = get_user_model().objects.filter(pk=chosen).first() if chosen.isdecimal() else None
+        return [(chosen, person.get_username() if person else "Unknown person")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        """Keep the rows of the chosen person; none of an unknown one."""
+        chosen = self.value()
+        if not chosen:
+            return queryset
+        return queryset.filter(scan__owner=int(chosen)) if chosen.isdecimal() else queryset.none()
+
+    @property
+    def chosen_name(self) -> str:
+        """Name the chosen person; "" while nobody is chosen."""
+        return next((name for _, name in self.lookup_choices), "")
+
+    @property
+    def others(self) -> str:
+        """Give the query string of the list without this filter, from its first page."""
+        query = self.request.GET.copy()
+        for name in (self.parameter_name, PAGE_VAR, ERROR_FLAG):
+            query.pop(name, None)
+        return f"?{query.urlencode()}"
+
+
+def owner_link(owner: Any) -> SafeString:
+    """Name `owner`, as a link to the list of all predictions of that person's scans."""
+    address = f"{reverse('admin:diagnosis_prediction_changelist')}?{OwnerFilter.parameter_name}={owner.pk}"
+    return format_html('<a href="{}">{}</a>', address, owner.get_username())
+
+
+class DayRangeForm(forms.Form):
+    """The first and the last day that count; either may be left open."""
+
+    requested_from = forms.DateField(label="From", required=False, input_formats=["%Y-%m-%d"])
+    requested_to = forms.DateField(label="To", required=False, input_formats=["%Y-%m-%d"])
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            field.widget = forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"})
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse a range that ends before it begins."""
+        first, last = self.cleaned_data.get("requested_from"), self.cleaned_data.get("requested_to")
+        if first and last and last < first:
+            raise forms.ValidationError("The last day lies before the first.")
+        return self.cleaned_data
+
+
+class RequestedFilter(admin.ListFilter):
+    """By the days of the request, both included: typed in, or one of the usual ranges.
+
+    Not Django's date_hierarchy: to list the years it truncates the time of every row. A range reads the index
+    predictions_newest alone.
+    """
+
+    title = "day of request"
+    template = "admin/diagnosis/prediction/day_range_filter.html"
+
+    def __init__(
+        self, request: HttpRequest, params: dict[str, Any], model: type, model_admin: admin.ModelAdmin
+    ) -> None:
+        super().__init__(request, params, model, model_admin)
+        names = self.expected_parameters()
+        self.used_parameters = {name: params.pop(name)[-1] for name in names if name in params}
+        self.form = DayRangeForm(self.used_parameters)
+        apart = {*names, PAGE_VAR, ERROR_FLAG}
+        # What else narrows and sorts the list, for the form to send along.
+        self.kept = [(name, value) for name, values in request.GET.lists() if name not in apart for value in values]
+
+    def expected_parameters(self) -> list[str]:
+        """Name the form's fields."""
+        return list(DayRangeForm.base_fields)
+
+    def has_output(self) -> bool:
+        """Show the form always."""
+        return True
+
+    def choices(self, changelist: ChangeList) -> Iterator[dict[str, Any]]:
+        """Give the usual ranges, each open to the future."""
+        today = timezone.localdate()
+        starts = {
+            "Any day": None,
+            "Today": today,
+            "Past 7 days": today - timedelta(days=7),
+            "This month": today.replace(day=1),
+            "This year": today.replace(month=1, day=1),
+        }
+        for title, start in starts.items():
+            chosen = {"requested_from": start.isoformat()} if start else {}
+            yield {
+                "selected": self.used_parameters == chosen,
+                "query_string": changelist.get_query_string(chosen, remove=self.expected_parameters()),
+                "display": title,
+            }
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        """Keep the days of the range; no row where it can't be understood, and then the form says why."""
+        if not self.form.is_valid():
+            return queryset.none()
+        first, last = self.form.cleaned_data["requested_from"], self.form.cleaned_data["requested_to"]
+        if first:
+            queryset = queryset.filter(requested_at__gte=timezone.make_aware(datetime.combine(first, time.min)))
+        if last:
+            queryset = queryset.filter(requested_at__lte=timezone.make_aware(datetime.combine(last, time.max)))
+        return queryset

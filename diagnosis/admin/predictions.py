@@ -10,13 +10,14 @@ from django.db.models import OuterRef, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
 from diagnosis import services
-from diagnosis.admin.filters import ProbabilityFilter, ReviewFilter
+from diagnosis.admin.filters import OwnerFilter, ProbabilityFilter, RequestedFilter, ReviewFilter, owner_link
 from diagnosis.admin.records import percent, picture, thumbnail
 from diagnosis.admin.reprocessing import ReprocessAdmin
 from diagnosis.models import Label, Prediction, Review, Scan
@@ -42,19 +43,20 @@ class PredictionAdmin(ReprocessAdmin):
         "label",
         "chance",
         "verdict",
-        "requested_at",
+        "requested",
         "owner_name",
         "read_by",
     )
     list_display_links = ("small_picture", "state")
     list_filter = (
+        OwnerFilter,
         ReviewFilter,
         "state",
         ("label", admin.ChoicesFieldListFilter),
         ProbabilityFilter,
         "model_version",
         "trigger",
-        ("requested_at", admin.DateFieldListFilter),
+        RequestedFilter,
     )
     search_fields = ("scan__owner__username", "scan__reference", "scan__original_name")
     search_help_text = "Owner, reference, file name, or the whole id of a scan or a prediction"
@@ -79,6 +81,10 @@ class PredictionAdmin(ReprocessAdmin):
         newest = Review.objects.filter(prediction=OuterRef("pk")).order_by("-pk").values("label")[:1]
         rows = super().get_queryset(request).select_related("scan__owner", "model_version", "requested_by")
         return rows.defer("model_version__metadata").annotate(reviewed_label=Subquery(newest))
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Let the list be narrowed to one owner too."""
+        return lookup == OwnerFilter.parameter_name or super().lookup_allowed(lookup, value, request)
 
     def scans_of(self, chosen: QuerySet) -> QuerySet[Scan]:
         """Several predictions may be of the same scan."""
@@ -175,15 +181,22 @@ class PredictionAdmin(ReprocessAdmin):
             return "-"
         return "Agreed" if label == prediction.label else f"Corrected to {Label(label).label}"
 
+    @admin.display(description="requested", ordering="requested_at")
+    def requested(self, prediction: Prediction) -> SafeString:
+        """Show day and time in little room: the list has many columns."""
+        at = timezone.localtime(prediction.requested_at)
+        return format_html('<time datetime="{}">{} {}</time>', at.isoformat(), f"{at:%Y-%m-%d}", f"{at:%H:%M}")
+
     @admin.display(description="model version", ordering="model_version__name")
-    def read_by(self, prediction: Prediction) -> str:
+    def read_by(self, prediction: Prediction) -> SafeString:
         """Name the version, without a link that not everyone may follow."""
-        return str(prediction.model_version)
+        version = prediction.model_version
+        return format_html("{} <small>({})</small>", version.name, version.short_sha256)
 
     @admin.display(description="owner", ordering="scan__owner__username")
-    def owner_name(self, prediction: Prediction) -> str:
-        """Name the scan's owner, without a link that not everyone may follow."""
-        return prediction.scan.owner.get_username()
+    def owner_name(self, prediction: Prediction) -> SafeString:
+        """Name the scan's owner, as a link to all predictions of that person's scans."""
+        return owner_link(prediction.scan.owner)
 
     @admin.display(description="requested by", empty_value="-")
     def asked_by(self, prediction: Prediction) -> str | None:

@@ -3,10 +3,13 @@
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +45,7 @@ class EmbeddedSite:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        wait_for(lambda: "ready" in self.said or self.process.poll() is not None, START_SECONDS)
+        wait_for(lambda: "The site is ready" in self.said or self.process.poll() is not None, START_SECONDS)
         assert self.process.poll() is None, self.said
 
     @property
@@ -69,6 +72,25 @@ class EmbeddedSite:
                 self.process.kill()
                 self.process.wait()
 
+    def predictions(self) -> list[tuple[str, str]]:
+        """Give (scan id, state) of every prediction in its database, oldest first."""
+        with closing(sqlite3.connect(f"file:{self.var / 'db.sqlite3'}?mode=ro", uri=True)) as database:
+            rows = database.execute("SELECT scan_id, state FROM diagnosis_prediction ORDER BY requested_at").fetchall()
+        return [(str(uuid.UUID(scan)), state) for scan, state in rows]
+
+    @contextmanager
+    def worker_held(self) -> Iterator[None]:
+        """Stop the worker where it is, so that nothing is answered meanwhile; it goes on afterwards."""
+        held = self.processes("celery")
+        for pid in held:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in held:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+
     def processes(self, words: str) -> list[int]:
         """Give the processes of this site whose command line holds `words`."""
         found = []
@@ -83,10 +105,10 @@ class EmbeddedSite:
         return sorted(found)
 
 
-def wait_for(what: Callable[[], Any], seconds: float = 60) -> Any:
+def wait_for(what: Callable[[], Any], seconds: float = 60, *, every: float = 0.1) -> Any:
     """Wait until `what` gives something true, and give that."""
     deadline = time.monotonic() + seconds
     while not (found := what()):
         assert time.monotonic() < deadline, f"it did not come true within {seconds} s"
-        time.sleep(0.1)
+        time.sleep(every)
     return found

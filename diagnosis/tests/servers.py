@@ -39,7 +39,7 @@ HINT = (
 )
 
 keeper_key = pytest.StashKey["Keeper"]()
-skipped_key = pytest.StashKey[int]()
+skipped_key = pytest.StashKey[dict[str, int]]()
 
 
 class Keeper:
@@ -86,7 +86,7 @@ def prepare(config: pytest.Config) -> None:
     given = {name: os.environ.get(f"TEST_{name}") or os.environ.get(name) for name in (POSTGRESQL, REDIS)}
     wanted = [name for name, url in given.items() if not url]
     embedded = (POSTGRESQL in wanted and not postgresql_programs()) or (REDIS in wanted and not redis_program())
-    if embedded and os.environ.get("REQUIRE_SERVICES", "0") not in ("", "0"):
+    if embedded and required():
         raise pytest.UsageError(f"REQUIRE_SERVICES is set, but there are no servers for the tests: {HINT}.")
     if embedded:
         wanted = []
@@ -111,29 +111,51 @@ def prepare(config: pytest.Config) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
+    """Make the markers known."""
     config.addinivalue_line("markers", "services: needs a real PostgreSQL and a real Redis")
     config.addinivalue_line("markers", "browser: needs Chromium")
 
 
+def missing() -> dict[str, str]:
+    """Tell for each marker that can't be served here what is missing and what to do."""
+    lines = {}
+    if os.environ["SITE_MODE"] != "full":
+        lines["services"] = f"PostgreSQL and Redis were SKIPPED: {HINT}"
+    if not chromium():
+        lines["browser"] = "Chromium were SKIPPED: install it (Debian: apt-get install chromium)"
+    return lines
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip what needs the servers where there are none."""
-    if os.environ["SITE_MODE"] == "full":
-        return
-    marked = [item for item in items if item.get_closest_marker("services")]
-    for item in marked:
-        item.add_marker(pytest.mark.skip(reason="needs PostgreSQL and Redis"))
-    config.stash[skipped_key] = len(marked)
+    """Skip what can't be served, unless that was forbidden."""
+    counts = {}
+    for marker, line in missing().items():
+        marked = [item for item in items if item.get_closest_marker(marker)]
+        if marked and required():
+            raise pytest.UsageError(f"REQUIRE_SERVICES is set, but tests that need {line}.")
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason=f"needs {line}"))
+        counts[line] = len(marked)
+    config.stash[skipped_key] = counts
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Stop what we started; the last line of the run tells what was left out."""
+    """Stop what we started; the last lines of the run tell what was left out."""
     if keeper_key in config.stash:
         config.stash[keeper_key].stop()
-    skipped = config.stash.get(skipped_key, 0)
-    if skipped:
-        line = f"{skipped} tests that need PostgreSQL and Redis were SKIPPED: {HINT}."
-        config.get_terminal_writer().line(line, red=True, bold=True)
+    for line, count in config.stash.get(skipped_key, {}).items():
+        if count:
+            config.get_terminal_writer().line(f"{count} tests that need {line}.", red=True, bold=True)
+
+
+def required() -> bool:
+    """Tell whether skipping is forbidden."""
+    return os.environ.get("REQUIRE_SERVICES", "0") not in ("", "0")
+
+
+def chromium() -> str | None:
+    """Give the browser's program."""
+    return shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 # From here on: the second process.

@@ -1,5 +1,6 @@
 """A person with a real browser, in front of the whole site with the shipped model: no part is a stand-in."""
 
+import itertools
 import re
 from pathlib import Path
 
@@ -7,10 +8,11 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from diagnosis.tests.embedded import EmbeddedSite
+from diagnosis.tests.factories import PASSWORD
 from diagnosis.tests.pictures import chest_like, encoded
+from diagnosis.tests.servers import chromium
 
-CHROMIUM = next((path for path in map(Path, ("/usr/bin/chromium", "/usr/bin/chromium-browser")) if path.exists()), None)
-PASSWORD = "correct horse battery staple"
+SEEDS = itertools.count()
 ANSWER_SECONDS = 60
 
 pytestmark = [
@@ -34,7 +36,7 @@ def site(tmp_path_factory):
 def browser():
     # Chromium refuses its sandbox to root.
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
         yield browser
         browser.close()
 
@@ -55,7 +57,7 @@ def page(browser: Browser, site: EmbeddedSite):
 @pytest.fixture
 def x_ray(tmp_path: Path) -> Path:
     path = tmp_path / "chest.jpg"
-    path.write_bytes(encoded(chest_like(900, 760, seed=len(str(tmp_path)) + hash(str(tmp_path)) % 1000), "JPEG"))
+    path.write_bytes(encoded(chest_like(900, 760, seed=next(SEEDS)), "JPEG"))
     return path
 
 
@@ -84,9 +86,11 @@ def await_answer(page: Page) -> None:
 
 def test_from_signing_up_to_a_live_answer_in_the_history_and_a_review_in_the_admin(page, site, x_ray, browser):
     sign_up(page, "alice")
-    upload(page, x_ray, reference="ward 3")
-    expect(page).to_have_url(re.compile(r"/scans/[0-9a-f-]{36}/$"))
-    page.evaluate("window.notReloaded = true")
+    with site.worker_held():
+        upload(page, x_ray, reference="ward 3")
+        expect(page).to_have_url(re.compile(r"/scans/[0-9a-f-]{36}/$"))
+        expect(page.locator("#answer")).to_have_attribute("data-state", "QUEUED")
+        page.evaluate("window.notReloaded = true")
 
     await_answer(page)
 
@@ -96,7 +100,7 @@ def test_from_signing_up_to_a_live_answer_in_the_history_and_a_review_in_the_adm
     label, probability = answer.get_attribute("data-label"), float(answer.get_attribute("data-probability"))
     assert label in ("NORMAL", "PNEUMONIA")
     assert 0 <= probability <= 1
-    shown = re.search(r"Calibrated probability of pneumonia:\D*([\d.]+) %", answer.inner_text()).group(1)
+    shown = re.search(r"Calibrated probability of pneumonia:\D*([\d.]+)", answer.inner_text()).group(1)
     assert float(shown) == pytest.approx(100 * probability, abs=0.11)
     expect(page.locator("body")).to_contain_text("Not a medical device")
     scan_url = page.url
@@ -115,11 +119,10 @@ def test_from_signing_up_to_a_live_answer_in_the_history_and_a_review_in_the_adm
 def review_as_staff(browser: Browser, site: EmbeddedSite, label: str) -> None:
     context = browser.new_context(base_url=site.url)
     page = context.new_page()
-    page.goto("/admin/login/")
-    page.locator("#id_username").fill("demo")
-    page.locator("#id_password").fill(site.demo_password)
-    page.locator("input[type=submit]").click()
     page.goto("/admin/diagnosis/prediction/")
+    page.locator("input[name=login]").fill("demo")
+    page.locator("input[name=password]").fill(site.demo_password)
+    page.locator("main button[type=submit]").click()
     page.locator("#result_list tbody tr a").first.click()
     expect(page.locator("main img, #content img").first).to_be_visible()
     other = "NORMAL" if label == "PNEUMONIA" else "PNEUMONIA"
@@ -134,19 +137,25 @@ def test_without_javascript_the_answer_comes_by_reloading(browser, site, page, x
     context = browser.new_context(base_url=site.url, java_script_enabled=False, storage_state=signed_in)
     plain = context.new_page()
 
-    upload(plain, x_ray)
+    with site.worker_held():
+        upload(plain, x_ray)
+        expect(plain.locator("#answer")).to_have_attribute("data-state", "QUEUED")
 
     await_answer(plain)
     expect(plain.locator("#answer")).to_have_attribute("data-state", "SUCCEEDED")
     context.close()
 
 
-def test_polling_stops_when_the_answer_is_there(page, x_ray):
+def test_polling_stops_when_the_answer_is_there(page, site, x_ray):
     sign_up(page, "paula")
-    upload(page, x_ray)
-    await_answer(page)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url) if "/status/" in request.url else None)
+    with site.worker_held():
+        upload(page, x_ray)
+        page.wait_for_timeout(2500)
+        assert asked, "it polls while there is no answer"
+    await_answer(page)
+    asked.clear()
 
     page.wait_for_timeout(2500)
 

@@ -77,8 +77,10 @@ def test_a_run_folder_in_use_is_refused_without_resume(resumed_run, monkeypatch,
     assert "--resume goes on with it" in capsys.readouterr().err
 
 
-def test_a_resume_with_another_recipe_is_refused(resumed_run):
-    changed = [*resumed_run.arguments, "--resume", "--batch-size", "4"]
+# Another seed or other data would hold out other patients: the run would be calibrated on what it was trained on.
+@pytest.mark.parametrize("changed", [("--batch-size", "4"), ("--seed", "7"), ("--limit", "9")])
+def test_a_resume_with_another_recipe_seed_or_data_is_refused(resumed_run, changed):
+    changed = [*resumed_run.arguments, "--resume", *changed]
     with pytest.raises(FileExistsError, match="another recipe"):
         train.train(train.parse_arguments(changed))
 

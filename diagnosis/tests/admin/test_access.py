@@ -15,7 +15,7 @@ from diagnosis.tests.admin.pages import (
     review_address,
     text_at,
 )
-from diagnosis.tests.factories import model_version_of, person
+from diagnosis.tests.factories import PASSWORD, model_version_of, person
 
 
 # Who gets in
@@ -44,11 +44,27 @@ def test_staff_without_any_permission_see_nothing(client, answered):
     assert client.post(review_address(answered), {"label": "NORMAL"}).status_code == 403
 
 
-@pytest.mark.parametrize("address", ["/admin/", "/admin/login/"])
-def test_every_page_says_that_this_is_no_medical_device(client, sam, address):
-    if address == "/admin/":
-        client.force_login(sam)
-    text = text_at(client, address)
+def test_staff_sign_in_on_the_page_that_throttles_and_come_back_to_the_admin(client, rita):
+    response = client.get("/admin/", follow=True)
+    log_in, _ = response.redirect_chain[-1]
+    assert log_in.startswith("/accounts/login/?next=")
+    wrong, right = ({"login": "rita", "password": password} for password in ("wrong", PASSWORD))
+    assert client.post(log_in, right, follow=True).redirect_chain[-1][0] == "/admin/"
+    client.logout()
+    for _ in range(10):
+        client.post(log_in, wrong)
+    client.post(log_in, right)
+    assert client.get("/admin/").status_code == 302
+
+
+def test_a_person_without_staff_rights_is_told_so_instead_of_going_round_in_circles(client, alice):
+    client.force_login(alice)
+    assert client.get("/admin/", follow=True).status_code == 403
+
+
+def test_every_page_says_that_this_is_no_medical_device(client, sam):
+    client.force_login(sam)
+    text = text_at(client, "/admin/")
     assert "not a medical device" in text
     assert "Chest X-ray reader" in text
 

@@ -172,3 +172,20 @@ def test_the_page_of_a_scan_takes_the_same_number_of_queries_for_any_history(
     with django_assert_max_num_queries(len(few)):
         for address in addresses:
             assert "version-4" in text_at(client, address)
+
+
+def test_a_click_on_an_owner_narrows_the_list_to_them(client, sam, alice, bob):
+    for owner in (alice, bob):
+        prediction_at(State.SUCCEEDED, scan_of(owner, reference=f"scan of {owner}"))
+    client.force_login(sam)
+    assert 'href="?owner=alice"' in client.get(PREDICTIONS).text
+    rows = client.get(PREDICTIONS, {"owner": "alice"}).context["cl"].result_list
+    assert [row.scan.owner for row in rows] == [alice]
+
+
+def test_reviewed_ones_can_be_listed_whatever_the_verdict(client, sam, alice):
+    reviewed, _ = (prediction_at(State.SUCCEEDED, scan_of(alice)) for _ in range(2))
+    record_review(prediction=reviewed, reviewer=sam, label="NORMAL")
+    client.force_login(sam)
+    rows = client.get(PREDICTIONS, {"review": "any"}).context["cl"].result_list
+    assert list(rows) == [reviewed]
