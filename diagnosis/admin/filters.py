@@ -112,7 +112,7 @@ class OwnerFilter(admin.SimpleListFilter):
     @property
     def chosen_name(self) -> str:
         """Name the chosen person; "" while nobody is chosen."""
-        return next((name for _, name in self.lookup_choices), "")
+        return str(next((name for _, name in self.lookup_choices), ""))
 
     @property
     def others(self) -> str:
@@ -162,14 +162,15 @@ class RequestedFilter(admin.ListFilter):
         self, request: HttpRequest, params: dict[str, Any], model: type, model_admin: admin.ModelAdmin
     ) -> None:
         super().__init__(request, params, model, model_admin)
-        names = self.expected_parameters()
-        self.used_parameters = {name: params.pop(name)[-1] for name in names if name in params}
+        names = list(DayRangeForm.base_fields)
+        given = {name: params.pop(name)[-1] for name in names if name in params}
+        self.used_parameters = {name: value for name, value in given.items() if value}
         self.form = DayRangeForm(self.used_parameters)
         apart = {*names, PAGE_VAR, ERROR_FLAG}
         # What else narrows and sorts the list, for the form to send along.
         self.kept = [(name, value) for name, values in request.GET.lists() if name not in apart for value in values]
 
-    def expected_parameters(self) -> list[str]:
+    def expected_parameters(self) -> list[str | None]:
         """Name the form's fields."""
         return list(DayRangeForm.base_fields)
 
@@ -191,7 +192,7 @@ class RequestedFilter(admin.ListFilter):
             chosen = {"requested_from": start.isoformat()} if start else {}
             yield {
                 "selected": self.used_parameters == chosen,
-                "query_string": changelist.get_query_string(chosen, remove=self.expected_parameters()),
+                "query_string": changelist.get_query_string(chosen, remove=list(DayRangeForm.base_fields)),
                 "display": title,
             }
 

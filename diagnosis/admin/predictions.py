@@ -82,7 +82,7 @@ class PredictionAdmin(ReprocessAdmin):
         rows = super().get_queryset(request).select_related("scan__owner", "model_version", "requested_by")
         return rows.defer("model_version__metadata").annotate(reviewed_label=Subquery(newest))
 
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """Let the list be narrowed to one owner too."""
         return lookup == OwnerFilter.parameter_name or super().lookup_allowed(lookup, value, request)
 
@@ -185,7 +185,8 @@ class PredictionAdmin(ReprocessAdmin):
     def requested(self, prediction: Prediction) -> SafeString:
         """Show day and time in little room: the list has many columns."""
         at = timezone.localtime(prediction.requested_at)
-        return format_html('<time datetime="{}">{} {}</time>', at.isoformat(), f"{at:%Y-%m-%d}", f"{at:%H:%M}")
+        text = '<time datetime="{}"><span>{}</span> <span>{}</span></time>'
+        return format_html(text, at.isoformat(), f"{at:%Y-%m-%d}", f"{at:%H:%M}")
 
     @admin.display(description="model version", ordering="model_version__name")
     def read_by(self, prediction: Prediction) -> SafeString:

@@ -1,6 +1,7 @@
 """Who gets into the admin, and that nobody edits what the site wrote."""
 
 import re
+from urllib.parse import unquote
 
 import pytest
 from django.urls import reverse
@@ -17,21 +18,24 @@ from diagnosis.tests.admin.pages import (
 )
 from diagnosis.tests.factories import PASSWORD, model_version_of, person
 
+LOG_IN = "/accounts/login/"
+
 
 # Who gets in
 @pytest.mark.parametrize("address", ["/admin/", PREDICTIONS, SCANS, VERSIONS])
-def test_a_stranger_is_sent_to_the_log_in(client, bob, address):
+def test_a_person_without_staff_rights_is_told_so_and_not_sent_in_circles(client, bob, address):
     client.force_login(bob)
-    response = client.get(address)
-    assert response.status_code == 302
-    assert response["Location"].startswith("/admin/login/")
+    response = client.get(address, follow=True)
+    assert response.status_code == 403
+    assert "You may not do this" in response.text
+    assert client.get(f"{LOG_IN}?next={address}", follow=True).status_code == 403
 
 
 def test_a_stranger_records_no_review_and_switches_no_model(client, bob, answered):
     other = model_version_of()
     client.force_login(bob)
     for address in (review_address(answered), activate_address(other)):
-        assert client.post(address, {"label": "NORMAL"})["Location"].startswith("/admin/login/")
+        assert client.post(address, {"label": "NORMAL"}, follow=True).status_code == 403
     assert not Review.objects.exists()
     other.refresh_from_db()
     assert not other.is_active
@@ -44,22 +48,38 @@ def test_staff_without_any_permission_see_nothing(client, answered):
     assert client.post(review_address(answered), {"label": "NORMAL"}).status_code == 403
 
 
-def test_staff_sign_in_on_the_page_that_throttles_and_come_back_to_the_admin(client, rita):
-    response = client.get("/admin/", follow=True)
-    log_in, _ = response.redirect_chain[-1]
-    assert log_in.startswith("/accounts/login/?next=")
-    wrong, right = ({"login": "rita", "password": password} for password in ("wrong", PASSWORD))
-    assert client.post(log_in, right, follow=True).redirect_chain[-1][0] == "/admin/"
-    client.logout()
-    for _ in range(10):
-        client.post(log_in, wrong)
-    client.post(log_in, right)
+def test_staff_sign_in_at_the_sites_own_page_and_come_back_to_the_admin(client, rita):
+    asked = client.get(PREDICTIONS, follow=True)
+    log_in = asked.redirect_chain[-1][0]
+    assert unquote(log_in) == f"{LOG_IN}?next={PREDICTIONS}"
+    response = client.post(log_in, {"login": "rita", "password": PASSWORD})
+    assert response["Location"] == PREDICTIONS
+    assert "Select prediction to view" in text_at(client, PREDICTIONS)
+
+
+def test_the_admins_own_log_in_takes_no_password(client, rita, sam):
+    right = {"username": "sam", "password": PASSWORD}
+    response = client.post("/admin/login/", right)
+    assert response["Location"].startswith(LOG_IN)
+    assert "_auth_user_id" not in client.session
+    # Nor does it serve a person who is signed in to try another's password.
+    client.force_login(rita)
+    assert client.post("/admin/login/", right).status_code == 405
+    assert client.session["_auth_user_id"] == str(rita.pk)
+
+
+def test_too_many_failures_keep_even_the_right_password_out_of_the_admin(client, rita):
+    log_in = client.get("/admin/", follow=True).redirect_chain[-1][0]
+    for _ in range(5):
+        client.post(log_in, {"login": "rita", "password": "wrong"})
+    response = client.post(log_in, {"login": "rita", "password": PASSWORD})
+    assert "Too many failed login attempts" in response.text
     assert client.get("/admin/").status_code == 302
 
 
-def test_a_person_without_staff_rights_is_told_so_instead_of_going_round_in_circles(client, alice):
-    client.force_login(alice)
-    assert client.get("/admin/", follow=True).status_code == 403
+def test_staff_who_are_signed_in_are_not_asked_again(client, rita):
+    client.force_login(rita)
+    assert client.get("/admin/login/")["Location"] == "/admin/"
 
 
 def test_every_page_says_that_this_is_no_medical_device(client, sam):
