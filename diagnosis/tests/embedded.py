@@ -6,18 +6,25 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-from diagnosis.tests.servers import PROJECT, free_port
+from diagnosis.tests.servers import PROJECT, free_port, wait_for
 
 START_SECONDS = 240
 STOP_SECONDS = 60
 FULL_MODE_ONLY = ("DATABASE_URL", "CELERY_BROKER_URL", "SECRET_KEY", "ALLOWED_HOSTS", "SITE_HTTPS")
+
+
+class Row(NamedTuple):
+    """A prediction as the database has it; `scan` is the path of the scan's page."""
+
+    scan: str
+    state: str
+    attempts: int
 
 
 class EmbeddedSite:
@@ -72,24 +79,27 @@ class EmbeddedSite:
                 self.process.kill()
                 self.process.wait()
 
-    def predictions(self) -> list[tuple[str, str]]:
-        """Give (scan id, state) of every prediction in its database, oldest first."""
+    def predictions(self, scans: list[str]) -> list[Row]:
+        """Give the predictions of `scans`, named by the paths of their pages, oldest first."""
+        query = "SELECT scan_id, state, attempts FROM diagnosis_prediction ORDER BY requested_at"
         with closing(sqlite3.connect(f"file:{self.var / 'db.sqlite3'}?mode=ro", uri=True)) as database:
-            rows = database.execute("SELECT scan_id, state FROM diagnosis_prediction ORDER BY requested_at").fetchall()
-        return [(str(uuid.UUID(scan)), state) for scan, state in rows]
+            rows = [Row(f"/scans/{uuid.UUID(scan)}/", *values) for scan, *values in database.execute(query)]
+        return [row for row in rows if row.scan in scans]
+
+    def signal_worker(self, number: signal.Signals) -> None:
+        """Send a signal to each process of the worker."""
+        for pid in self.processes("celery"):
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     @contextmanager
     def worker_held(self) -> Iterator[None]:
         """Stop the worker where it is, so that nothing is answered meanwhile; it goes on afterwards."""
-        held = self.processes("celery")
-        for pid in held:
-            os.kill(pid, signal.SIGSTOP)
         try:
+            self.signal_worker(signal.SIGSTOP)
             yield
         finally:
-            for pid in held:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGCONT)
+            self.signal_worker(signal.SIGCONT)
 
     def processes(self, words: str) -> list[int]:
         """Give the processes of this site whose command line holds `words`."""
@@ -103,12 +113,3 @@ class EmbeddedSite:
             if words in command and f"VAR_DIR={self.var}\0".encode() in environment:
                 found.append(int(folder.name))
         return sorted(found)
-
-
-def wait_for(what: Callable[[], Any], seconds: float = 60, *, every: float = 0.1) -> Any:
-    """Wait until `what` gives something true, and give that."""
-    deadline = time.monotonic() + seconds
-    while not (found := what()):
-        assert time.monotonic() < deadline, f"it did not come true within {seconds} s"
-        time.sleep(every)
-    return found

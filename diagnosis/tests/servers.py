@@ -1,9 +1,9 @@
-"""PostgreSQL and Redis for a test run: those given by URL, else our own, else the tests that need them are skipped.
+"""PostgreSQL and Redis for a test run: those given by URL, else our own. Tests that need what is missing are skipped.
 
 Loaded by `-p diagnosis.tests.servers`, so that the environment stands before Django's settings are read from it.
 
     TEST_DATABASE_URL, TEST_CELERY_BROKER_URL    servers for tests only (DATABASE_URL, CELERY_BROKER_URL do as well)
-    REQUIRE_SERVICES=1                           refuse to run instead of skipping
+    REQUIRE_SERVICES=1                           refuse to run instead of skipping, also without Chromium
 
 Our own servers live in a second process, `python -m diagnosis.tests.servers`, which holds them as long as its
 standard input is open. However this run ends, also by SIGKILL, the pipe closes, the servers stop, their files go.
@@ -23,7 +23,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,13 +35,33 @@ STOP_SECONDS = 20
 
 POSTGRESQL = "DATABASE_URL"
 REDIS = "CELERY_BROKER_URL"
-HINT = (
-    "install PostgreSQL and Redis (Debian: apt-get install postgresql redis-server), "
-    "or set TEST_DATABASE_URL and TEST_CELERY_BROKER_URL"
+
+
+@dataclass(frozen=True)
+class Need:
+    """What the tests with a marker need; `hint` tells how to get it."""
+
+    marker: str
+    what: str
+    hint: str
+    is_met: Callable[[], bool]
+
+
+SERVICES = Need(
+    "services",
+    "PostgreSQL and Redis",
+    "install them (Debian: apt-get install postgresql redis-server), "
+    "or set TEST_DATABASE_URL and TEST_CELERY_BROKER_URL",
+    lambda: bool((given(POSTGRESQL) or postgresql_programs()) and (given(REDIS) or redis_program())),
 )
+BROWSER = Need(
+    "browser", "Chromium", "install it (Debian: apt-get install chromium)", lambda: chromium_program() is not None
+)
+NEEDS = (SERVICES, BROWSER)
 
 keeper_key = pytest.StashKey["Keeper"]()
-skipped_key = pytest.StashKey[dict[str, int]]()
+missing_key = pytest.StashKey[list[Need]]()
+skipped_key = pytest.StashKey[dict[Need, int]]()
 
 
 class Keeper:
@@ -82,12 +104,14 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
 
 
 def prepare(config: pytest.Config) -> None:
-    """Decide between given, own and no servers, and set the environment accordingly."""
-    given = {name: os.environ.get(f"TEST_{name}") or os.environ.get(name) for name in (POSTGRESQL, REDIS)}
-    wanted = [name for name, url in given.items() if not url]
-    embedded = (POSTGRESQL in wanted and not postgresql_programs()) or (REDIS in wanted and not redis_program())
-    if embedded and required():
-        raise pytest.UsageError(f"REQUIRE_SERVICES is set, but there are no servers for the tests: {HINT}.")
+    """Note what is missing, decide between given, own and no servers, and set the environment accordingly."""
+    config.stash[missing_key] = missing = [need for need in NEEDS if not need.is_met()]
+    if missing and os.environ.get("REQUIRE_SERVICES", "0") not in ("", "0"):
+        lines = [f"The tests need {need.what}: {need.hint}." for need in missing]
+        raise pytest.UsageError("\n".join(["REQUIRE_SERVICES is set, so nothing may be skipped.", *lines]))
+    urls = {name: url for name in (POSTGRESQL, REDIS) if (url := given(name))}
+    wanted = [name for name in (POSTGRESQL, REDIS) if name not in urls]
+    embedded = SERVICES in missing
     if embedded:
         wanted = []
         for name in (POSTGRESQL, REDIS):
@@ -98,7 +122,7 @@ def prepare(config: pytest.Config) -> None:
     var = Path(keeper.environment.pop("VAR_DIR"))
     environment = {"VAR_DIR": str(var), "SITE_MODE": "embedded"}
     if not embedded:
-        urls = {name: url for name, url in given.items() if url} | keeper.environment
+        urls |= keeper.environment
         environment |= urls | {
             "SITE_MODE": "full",
             "SECRET_KEY": secrets.token_urlsafe(50),
@@ -112,50 +136,48 @@ def prepare(config: pytest.Config) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the markers known."""
-    config.addinivalue_line("markers", "services: needs a real PostgreSQL and a real Redis")
-    config.addinivalue_line("markers", "browser: needs Chromium")
+    for need in NEEDS:
+        config.addinivalue_line("markers", f"{need.marker}: needs {need.what}")
 
 
-def missing() -> dict[str, str]:
-    """Tell for each marker that can't be served here what is missing and what to do."""
-    lines = {}
-    if os.environ["SITE_MODE"] != "full":
-        lines["services"] = f"PostgreSQL and Redis were SKIPPED: {HINT}"
-    if not chromium():
-        lines["browser"] = "Chromium were SKIPPED: install it (Debian: apt-get install chromium)"
-    return lines
-
-
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip what can't be served, unless that was forbidden."""
-    counts = {}
-    for marker, line in missing().items():
-        marked = [item for item in items if item.get_closest_marker(marker)]
-        if marked and required():
-            raise pytest.UsageError(f"REQUIRE_SERVICES is set, but tests that need {line}.")
+    """Skip the tests that need what is missing."""
+    config.stash[skipped_key] = skipped = {}
+    for need in config.stash[missing_key]:
+        marked = [item for item in items if item.get_closest_marker(need.marker)]
         for item in marked:
-            item.add_marker(pytest.mark.skip(reason=f"needs {line}"))
-        counts[line] = len(marked)
-    config.stash[skipped_key] = counts
+            item.add_marker(pytest.mark.skip(reason=f"needs {need.what}"))
+        skipped[need] = len(marked)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop what we started; the last lines of the run tell what was left out."""
     if keeper_key in config.stash:
         config.stash[keeper_key].stop()
-    for line, count in config.stash.get(skipped_key, {}).items():
+    for need, count in config.stash.get(skipped_key, {}).items():
         if count:
-            config.get_terminal_writer().line(f"{count} tests that need {line}.", red=True, bold=True)
+            line = f"{count} tests that need {need.what} were SKIPPED: {need.hint}."
+            config.get_terminal_writer().line(line, red=True, bold=True)
 
 
-def required() -> bool:
-    """Tell whether skipping is forbidden."""
-    return os.environ.get("REQUIRE_SERVICES", "0") not in ("", "0")
+def given(name: str) -> str | None:
+    """Give the URL of the server that the environment names for tests."""
+    return os.environ.get(f"TEST_{name}") or os.environ.get(name)
 
 
-def chromium() -> str | None:
+def chromium_program() -> str | None:
     """Give the browser's program."""
     return shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+def wait_for(what: Callable[[], Any], seconds: float = 60, *, every: float = 0.05) -> Any:
+    """Wait until `what` gives something true, and give that."""
+    deadline = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < deadline, f"it did not come true within {seconds} s"
+        time.sleep(every)
+    return found
 
 
 # From here on: the second process.

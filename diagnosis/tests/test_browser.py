@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from diagnosis.tests.embedded import EmbeddedSite
 from diagnosis.tests.factories import PASSWORD
 from diagnosis.tests.pictures import chest_like, encoded
-from diagnosis.tests.servers import chromium
+from diagnosis.tests.servers import chromium_program
 
 SEEDS = itertools.count()
 ANSWER_SECONDS = 60
@@ -34,9 +34,9 @@ def site(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser():
-    # Chromium refuses its sandbox to root.
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        # Chromium refuses its sandbox to root.
+        browser = playwright.chromium.launch(executable_path=chromium_program(), args=["--no-sandbox"])
         yield browser
         browser.close()
 

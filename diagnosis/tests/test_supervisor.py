@@ -6,8 +6,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,14 +13,7 @@ from django.conf import settings
 
 from diagnosis import supervisor as module
 from diagnosis.supervisor import Program, Supervisor, SupervisorError
-
-
-def wait_for(what: Callable[[], object], seconds: float = 20) -> None:
-    """Wait until `what` gives something true."""
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline, "it did not come true"
-        time.sleep(0.02)
+from diagnosis.tests.servers import wait_for
 
 
 def lives(pid: int) -> bool:

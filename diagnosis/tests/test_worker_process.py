@@ -8,12 +8,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -25,7 +23,7 @@ from diagnosis.states import FailureReason, State, Trigger
 from diagnosis.tasks import run_prediction
 from diagnosis.tests.factories import active_model_version, model_version_of, person, scan_of, stored_files
 from diagnosis.tests.pictures import chest_like, encoded
-from diagnosis.tests.servers import PROJECT, free_port
+from diagnosis.tests.servers import PROJECT, free_port, wait_for
 from ml.checkpoint import METADATA_FILE, WEIGHTS_FILE
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
@@ -78,7 +76,7 @@ class Worker:
                 command, cwd=PROJECT, env=environment, stdout=log, stderr=log, start_new_session=True
             )
         self.processes.append(started)
-        wait_for(lambda: " ready." in self.log())
+        wait_for(lambda: " ready." in self.log(), DEADLINE_SECONDS)
 
     def log(self, start: int = 0) -> str:
         """Give what the worker of the last or of another `start` (counted from 1) has written."""
@@ -105,15 +103,6 @@ class Worker:
                 process.wait()
 
 
-def wait_for(condition: Callable[[], Any]) -> Any:
-    """Look again and again until `condition` gives something true; give that."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
-    return found
-
-
 def in_state(prediction: Prediction, *states: State) -> Prediction:
     """Wait until the prediction is in one of `states`."""
 
@@ -121,7 +110,7 @@ def in_state(prediction: Prediction, *states: State) -> Prediction:
         prediction.refresh_from_db()
         return prediction.state in states
 
-    wait_for(arrived)
+    wait_for(arrived, DEADLINE_SECONDS)
     return prediction
 
 
@@ -224,7 +213,7 @@ def held_in_mid_task() -> Iterator[Prediction]:
             # Nobody reads yet.
             return 0
 
-    pipe = wait_for(writer)
+    pipe = wait_for(writer, DEADLINE_SECONDS)
     try:
         yield in_state(prediction, State.RUNNING)
     finally:
@@ -347,6 +336,28 @@ def test_a_picture_that_takes_too_long_ends_as_timed_out_and_the_worker_lives(wo
     assert prediction.probability is None
     assert_answered_once(asked(scan_of(person("bob"))))
     assert worker.child() == child
+
+
+def test_a_child_that_does_not_hear_the_soft_limit_is_killed_and_ends_as_timed_out(worker):
+    child = worker.child()
+
+    with held_in_mid_task() as prediction:
+        os.kill(child, signal.SIGSTOP)
+        try:
+            finished(prediction)
+        finally:
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGCONT)
+
+    assert (prediction.state, prediction.reason) == (State.FAILED, FailureReason.TIMED_OUT)
+    assert f"Hard time limit ({HARD_TIME_LIMIT}s) exceeded for {run_prediction.name}[{prediction.claimed_by}]" in (
+        worker.log()
+    )
+    assert prediction.finished_at - prediction.claimed_at < timedelta(seconds=4 * HARD_TIME_LIMIT)
+    assert_answered_once(asked(scan_of(person("bob"))))
+    assert worker.child() != child
+    prediction.refresh_from_db()
+    assert (prediction.state, prediction.attempts) == (State.FAILED, 1), "its message is not delivered again"
 
 
 def test_a_child_that_is_killed_in_mid_task_is_replaced_and_the_answer_comes_once(worker):
