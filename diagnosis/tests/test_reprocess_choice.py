@@ -1,32 +1,17 @@
 """What reprocess_scans chooses: the model version that answers, and the scans that it is asked about."""
 
-import io
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from diagnosis import batch
 from diagnosis.models import Label, Prediction, Scan
 from diagnosis.states import State, Trigger
 from diagnosis.tests.factories import model_version_of, prediction_at, scan_of
+from diagnosis.tests.reprocessing import failing, reprocess
 
 pytestmark = pytest.mark.django_db
-
-
-def reprocess(*arguments: str) -> str:
-    """Run the command as from a shell; give what it printed."""
-    out = io.StringIO()
-    call_command("reprocess_scans", *arguments, stdout=out)
-    return out.getvalue()
-
-
-def failing(*arguments: str) -> str:
-    """Run the command, expect that it fails; give the reason it told."""
-    with pytest.raises(CommandError) as caught:
-        reprocess(*arguments)
-    return str(caught.value)
 
 
 def asked() -> set[Scan]:

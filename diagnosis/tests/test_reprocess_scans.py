@@ -4,7 +4,7 @@ import io
 import sys
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import call_command
 from kombu.exceptions import OperationalError as BrokerError
 
 from diagnosis import batch, services
@@ -12,23 +12,10 @@ from diagnosis.management.commands import reprocess_scans
 from diagnosis.models import Prediction, Scan
 from diagnosis.states import FailureReason, State, Trigger
 from diagnosis.tests.factories import answer_queued, prediction_at, scan_of
+from diagnosis.tests.reprocessing import failing, reprocess
 from ml.checkpoint import CheckpointMissing
 
 pytestmark = pytest.mark.django_db
-
-
-def reprocess(*arguments: str) -> str:
-    """Run the command as from a shell; give what it printed."""
-    out = io.StringIO()
-    call_command("reprocess_scans", *arguments, stdout=out)
-    return out.getvalue()
-
-
-def failing(*arguments: str) -> str:
-    """Run the command, expect that it fails; give the reason it told."""
-    with pytest.raises(CommandError) as caught:
-        reprocess(*arguments)
-    return str(caught.value)
 
 
 @pytest.fixture(autouse=True)
