@@ -141,7 +141,8 @@ def media(settings, shared_media) -> Path:
 
 @pytest.fixture(autouse=True)
 def short_time_limits(monkeypatch) -> None:
-    """The message carries the limits of who sends it."""
+    """The message carries the limits of who sends it, which Celery remembers from the first message on."""
+    monkeypatch.setattr(run_prediction, "_exec_options", None)
     monkeypatch.setattr(run_prediction, "time_limit", HARD_TIME_LIMIT)
     monkeypatch.setattr(run_prediction, "soft_time_limit", 0.9 * HARD_TIME_LIMIT)
 
