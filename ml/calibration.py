@@ -53,3 +53,14 @@ def operating_point(probabilities: np.ndarray, labels: np.ndarray, *, sensitivit
     pneumonias = np.sort(probabilities[labels == 1])[::-1]
     needed = int(np.ceil(sensitivity * len(pneumonias)))
     return float(pneumonias[needed - 1])
+
+
+def uncertain_band(
+    probabilities: np.ndarray, labels: np.ndarray, *, threshold: float, share: float
+) -> tuple[float, float]:
+    """Give (low, high) around `threshold`: no more than `share` (0..1) of the pneumonias lie below low, nor of the
+    normals above high. An answer within is called uncertain.
+    """
+    low = operating_point(probabilities, labels, sensitivity=1 - share)
+    high = 1 - operating_point(1 - probabilities, 1 - labels, sensitivity=1 - share)
+    return min(low, threshold), max(high, threshold)

@@ -18,6 +18,12 @@ CONVOLUTIONS = [
     f"block{block}_conv{i}" for block, count in ((1, 2), (2, 2), (3, 4), (4, 4), (5, 4)) for i in range(1, count + 1)
 ]
 
+HEADS = ("dense", "pooling")
+NORMALISATIONS = ("none", "picture")
+
+# Mean and standard deviation in grey levels that the normalisation "picture" gives; those of a usual X-ray.
+LEVELS = (122.0, 55.0)
+
 # The convolution whose activations Grad-CAM reads.
 LAST_CONVOLUTION = CONVOLUTIONS[-1]
 
@@ -26,23 +32,36 @@ class StartingWeightsError(Exception):
     """The starting weights could not be had; the text says what to do."""
 
 
-def build_classifier(*, image_size: int, starting_weights: str | os.PathLike[str] | None = None) -> keras.Model:
+def build_classifier(
+    *,
+    image_size: int,
+    head: str = "dense",
+    normalisation: str = "none",
+    starting_weights: str | os.PathLike[str] | None = None,
+) -> keras.Model:
     """Build the network: (n, image_size, image_size, 1) grey levels 0..255 → (n, 2) probabilities in LABELS order.
 
-    The head is Flatten → Dense 512 ReLU → Dropout 0.5 → Dense 128 ReLU → Dense 2 softmax; the layer named "logits"
-    holds the values before the softmax. `starting_weights` are None (random), "imagenet" (Keras downloads those of the
+    The head "dense" is Flatten → Dense 512 ReLU → Dropout 0.5 → Dense 128 ReLU → Dense 2 softmax; "pooling" averages
+    each feature over the picture (Lin et al. 2014) and has but the last Dense. The layer named "logits" holds the
+    values before the softmax. `normalisation` "picture" gives every picture the same mean and deviation of its grey
+    levels first. `starting_weights` are None (random), "imagenet" (Keras downloads those of the
     convolutions), the path of a no-top VGG19 .h5, or that of the whole network's .h5 that a run has written.
     Raises StartingWeightsError.
     """
     whole = starting_weights is not None and _holds_whole_network(Path(starting_weights))
     picture = keras.Input((image_size, image_size, 1), name="picture")
-    x = layers.Concatenate(name="three_channels")([picture] * 3)
+    x = picture if normalisation == "none" else _same_levels(picture)
+    x = layers.Concatenate(name="three_channels")([x] * 3)
     x = layers.Rescaling(1.0, offset=[-mean for mean in IMAGENET_BGR_MEANS], name="imagenet_centred")(x)
     x = _vgg19(x, None if whole else starting_weights).output
-    x = layers.Flatten(name="flatten")(x)
-    x = layers.Dense(512, activation="relu", name="dense_512")(x)
-    x = layers.Dropout(0.5, name="dropout")(x)
-    x = layers.Dense(128, activation="relu", name="dense_128")(x)
+    if head == "pooling":
+        x = layers.GlobalAveragePooling2D(name="average")(x)
+        x = layers.Dropout(0.5, name="dropout")(x)
+    else:
+        x = layers.Flatten(name="flatten")(x)
+        x = layers.Dense(512, activation="relu", name="dense_512")(x)
+        x = layers.Dropout(0.5, name="dropout")(x)
+        x = layers.Dense(128, activation="relu", name="dense_128")(x)
     # float32 also under mixed precision: a probability near 1 needs the digits.
     logits = layers.Dense(len(LABELS), dtype="float32", name="logits")(x)
     probabilities = layers.Softmax(dtype="float32", name="probabilities")(logits)
@@ -53,6 +72,13 @@ def build_classifier(*, image_size: int, starting_weights: str | os.PathLike[str
         except (OSError, ValueError, KeyError) as error:
             raise StartingWeightsError(f"{starting_weights} is of another network or image size: {error}") from error
     return model
+
+
+def _same_levels(picture):
+    """Scale and shift each picture to LEVELS; the layers carry no weights, so it travels with the network."""
+    mean, deviation = LEVELS
+    x = layers.GroupNormalization(groups=1, center=False, scale=False, epsilon=1.0, name="same_levels")(picture)
+    return layers.Rescaling(deviation, offset=mean, name="usual_levels")(x)
 
 
 def _holds_whole_network(path: Path) -> bool:

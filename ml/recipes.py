@@ -9,7 +9,12 @@ class Recipe:
 
     image_size: int
     batch_size: int
+    head: str  # of ml.model.HEADS
+    normalisation: str  # of ml.model.NORMALISATIONS
     augmentation: str
+    mixup: float  # both parameters of the Beta distribution of Zhang et al. 2018; 0 mixes nothing
+    label_smoothing: float  # this share of a label is spread over both (Szegedy et al. 2016)
+    class_weights: bool  # both labels count the same in the loss, whatever their numbers
     one_per_patient: bool
     head_epochs: int
     head_learning_rate: float
@@ -28,7 +33,12 @@ RECIPES = {
     "classic": Recipe(
         image_size=224,
         batch_size=32,
+        head="dense",
+        normalisation="none",
         augmentation="gentle",
+        mixup=0.0,
+        label_smoothing=0.0,
+        class_weights=True,
         one_per_patient=False,
         head_epochs=10,
         head_learning_rate=1e-4,
@@ -46,7 +56,12 @@ RECIPES = {
     "robust": Recipe(
         image_size=128,
         batch_size=16,
+        head="dense",
+        normalisation="none",
         augmentation="robust",
+        mixup=0.0,
+        label_smoothing=0.0,
+        class_weights=True,
         one_per_patient=True,
         head_epochs=2,
         head_learning_rate=1e-4,
@@ -60,3 +75,9 @@ RECIPES = {
         patience=None,
     ),
 }
+
+# The second half of a robust run: from its network on (--weights RUN/vgg19_pneumonia.h5) with the shortcuts closed
+# tighter. A head that is trained already needs no phase of its own.
+RECIPES["matched"] = dataclasses.replace(
+    RECIPES["robust"], augmentation="matched", head_epochs=0, fine_tune_epochs=5, fine_tune_learning_rate=4e-5
+)

@@ -14,54 +14,53 @@ import datetime
 import json
 import os
 import platform
-import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
-from ml.augmentation import AUGMENTATIONS, SHIFTS
-from ml.batches import Batches, StartEpoch
-from ml.calibration import CalibrationError, fit_calibration, operating_point
-from ml.checkpoint import WEIGHTS_FILE, Checkpoint, Metadata, file_sha256, write_metadata
+from ml import runs
+from ml.augmentation import AUGMENTATIONS
+from ml.calibration import CalibrationError
+from ml.checkpoint import (
+    METADATA_FILE,
+    REFUSAL_FILE,
+    WEIGHTS_FILE,
+    Checkpoint,
+    Metadata,
+    file_sha256,
+    write_metadata,
+)
 from ml.dataset import (
     DatasetError,
     Example,
     data_hash,
     drop_duplicates,
-    load_canonical,
-    load_inputs,
     read_folder,
-    split_by_patient,
 )
-from ml.labels import LABELS
+from ml.fitting import MODEL_FILE, Data, fit_network, load_data, recorded_hours
 from ml.model import (
     CONVOLUTIONS,
+    HEADS,
+    NORMALISATIONS,
     StartingWeightsError,
-    build_classifier,
-    freeze_convolutions,
     save_half_precision,
-    unfreeze_from,
 )
 from ml.recipes import RECIPES, Recipe
-
-# A tenth of the patients decides when to stop, the calibration and the operating point; they are never trained on.
-HELD_OUT_SHARE = 0.10
-
-# The operating point: at least this share of the held-out pneumonias is found, pictures under all SHIFTS pooled.
-SENSITIVITY = 0.97
-
-# The whole network in Keras's own .h5, full precision, as phase 2 left it.
-MODEL_FILE = "vgg19_pneumonia.h5"
+from ml.stress import all_passes, ask, choose, measure, robustness
 
 # Flags of the recipe that take one of a few names.
-CHOICES = {"augmentation": sorted(AUGMENTATIONS), "fine_tune_from": CONVOLUTIONS}
+CHOICES = {
+    "augmentation": sorted(AUGMENTATIONS),
+    "fine_tune_from": CONVOLUTIONS,
+    "head": HEADS,
+    "normalisation": NORMALISATIONS,
+}
 
 
 def main() -> int:
@@ -82,75 +81,50 @@ def train(arguments: argparse.Namespace) -> Checkpoint:
     if arguments.limit:
         examples = thin_out(examples, arguments.limit)
     open_run(run, recipe, seed=arguments.seed, data=data_hash(examples), resume=arguments.resume)
-    keras.utils.set_random_seed(arguments.seed)
     keras.config.set_dtype_policy(choose_precision() if arguments.precision == "auto" else arguments.precision)
-
-    training, held_out = split_by_patient(examples, share=HELD_OUT_SHARE, seed=arguments.seed)
-    precision = keras.config.dtype_policy().name
-    print(f"{len(training)} training and {len(held_out)} held-out pictures, precision {precision}")
-    training_pictures = [load_canonical(example.path) for example in training]
-    held_out_pictures = [load_canonical(example.path) for example in held_out]
-
-    batches = Batches(
-        training_pictures,
-        training,
-        size=recipe.image_size,
-        batch_size=recipe.batch_size,
-        augmentation=AUGMENTATIONS[recipe.augmentation],
-        one_per_patient=recipe.one_per_patient,
-        seed=arguments.seed,
+    data = load_data(examples, seed=arguments.seed)
+    print(
+        f"{len(data.examples)} training and {len(data.held_out.examples)} held-out pictures, "
+        f"precision {keras.config.dtype_policy().name}"
     )
-    validation = shifted_in_turn(held_out_pictures, recipe.image_size), one_hot(held_out)
-
-    model = build_classifier(image_size=recipe.image_size, starting_weights=starting_weights(run, arguments.weights))
-
-    freeze_convolutions(model)
-    fit_phase(
-        model,
-        keras.optimizers.Adam(recipe.head_learning_rate),
-        batches=batches,
-        validation=validation,
-        epochs=recipe.head_epochs,
-        patience=recipe.patience,
-        run=run,
-        phase="phase1",
-    )
-    unfreeze_from(model, recipe.fine_tune_from)
-    fit_phase(
-        model,
-        fine_tuning_optimizer(recipe, steps=len(batches) * recipe.fine_tune_epochs),
-        batches=batches,
-        validation=validation,
-        epochs=recipe.fine_tune_epochs,
-        patience=recipe.patience,
-        run=run,
-        phase="phase2",
-    )
+    model = fit_network(recipe, data, run=run, weights=arguments.weights, seed=arguments.seed)
     model.save(run / MODEL_FILE, include_optimizer=False)
+    plot_curves(run)
+    described = describe(arguments, recipe, data)
+    checkpoint = write_checkpoint(run / "checkpoint", model, recipe, arguments.name or run.name, data, described)
+    print(f"The checkpoint is in {checkpoint.folder} (version {checkpoint.sha256[:12]})")
+    return checkpoint
 
-    described = {
+
+def describe(arguments: argparse.Namespace, recipe: Recipe, data: Data) -> dict[str, Any]:
+    """Say what it takes to repeat the run, for the metadata."""
+    return {
         "command": " ".join(["python -m ml.train", *arguments.shown]),
+        "started_from": history(Path(arguments.weights)),
         "recipe": dataclasses.asdict(recipe),
         "seed": arguments.seed,
-        "precision": precision,
-        "commit": git_commit(),
+        "precision": keras.config.dtype_policy().name,
+        "commit": runs.git_commit(),
         "machine": f"{platform.machine()}, {os.cpu_count()} CPUs, {len(tf.config.list_physical_devices('GPU'))} GPUs",
         "versions": {"tensorflow": tf.__version__, "keras": keras.__version__, "python": platform.python_version()},
         "data": {
-            "hash": data_hash(examples),
-            "training": dict(Counter(example.label for example in training)),
-            "held_out": dict(Counter(example.label for example in held_out)),
-            "training_patients": len({example.patient for example in training}),
-            "held_out_patients": len({example.patient for example in held_out}),
+            "hash": data.hash,
+            "training": dict(Counter(example.label for example in data.examples)),
+            "held_out": dict(Counter(example.label for example in data.held_out.examples)),
+            "training_patients": len({example.patient for example in data.examples}),
+            "held_out_patients": len(set(data.held_out.patients)),
         },
-        "hours": round(recorded_hours(run), 2),
+        "hours": round(recorded_hours(arguments.run), 2),
     }
-    checkpoint = write_checkpoint(
-        run / "checkpoint", model, recipe, arguments.name or run.name, held_out_pictures, held_out, described
-    )
-    plot_curves(run)
-    print(f"The checkpoint is in {checkpoint.folder} (version {checkpoint.sha256[:12]})")
-    return checkpoint
+
+
+def history(weights: Path) -> dict[str, Any] | None:
+    """Tell the training of the run whose network was the start; None where it started from convolutions alone."""
+    try:
+        earlier = json.loads((weights.parent / "checkpoint" / METADATA_FILE).read_text())
+    except (OSError, ValueError):
+        return None
+    return {"name": earlier["name"], **earlier["training"]}
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -218,11 +192,6 @@ def open_run(run: Path, recipe: Recipe, *, seed: int, data: str, resume: bool) -
     written.write_text(wanted)
 
 
-def starting_weights(run: Path, weights: str) -> str | None:
-    """Skip reading the starting weights where a finished phase replaces them anyway."""
-    return None if (run / "phase1.weights.h5").exists() else weights
-
-
 def choose_precision() -> str:
     """Half precision where the hardware computes in it, else it only costs."""
     if tf.config.list_physical_devices("GPU"):
@@ -239,133 +208,55 @@ def thin_out(examples: Sequence[Example], limit: int) -> list[Example]:
     return list(examples[:: max(1, len(examples) // limit)])
 
 
-def shifted_in_turn(pictures: Sequence[Image.Image], size: int) -> np.ndarray:
-    """Make the validation input: each held-out picture once, under the shifts in turn, so that it is not saturated."""
-    shifts = list(SHIFTS.values())
-    return load_inputs([shifts[i % len(shifts)](picture) for i, picture in enumerate(pictures)], size)
-
-
-def one_hot(examples: Sequence[Example]) -> np.ndarray:
-    """Give the labels as (n, 2)."""
-    return np.eye(len(LABELS))[[example.index for example in examples]]
-
-
-def fine_tuning_optimizer(recipe: Recipe, *, steps: int) -> keras.optimizers.Optimizer:
-    """Give phase 2's optimizer; `steps` is the length of the whole phase."""
-    rate: float | keras.optimizers.schedules.LearningRateSchedule = recipe.fine_tune_learning_rate
-    if recipe.cosine:
-        rate = keras.optimizers.schedules.CosineDecay(
-            0.0,
-            max(1, steps - recipe.warmup_steps),
-            warmup_target=recipe.fine_tune_learning_rate,
-            warmup_steps=min(recipe.warmup_steps, steps // 2),
-        )
-    averaging = {} if recipe.ema_momentum is None else {"use_ema": True, "ema_momentum": recipe.ema_momentum}
-    if not recipe.weight_decay:
-        return keras.optimizers.Adam(rate, **averaging)
-    return keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay, clipnorm=1.0, **averaging)
-
-
-def fit_phase(
-    model: keras.Model,
-    optimizer: keras.optimizers.Optimizer,
-    *,
-    batches: Batches,
-    validation: tuple[np.ndarray, np.ndarray],
-    epochs: int,
-    patience: int | None,
-    run: Path,
-    phase: str,
-) -> None:
-    """Train one phase, or load what it left behind. Keras's backup after each epoch is what --resume goes on from."""
-    finished = run / f"{phase}.weights.h5"
-    if finished.exists():
-        model.load_weights(finished)
-        return
-    model.compile(
-        optimizer=optimizer,
-        loss="categorical_crossentropy",
-        weighted_metrics=["accuracy", keras.metrics.AUC(name="auc")],
-    )
-    callbacks: list[keras.callbacks.Callback] = [
-        StartEpoch(batches),
-        keras.callbacks.CSVLogger(run / f"{phase}.csv", append=True),
-        SecondsLog(run / f"{phase}.seconds"),
-        # Two files in turn: a kill while one is written leaves the other.
-        keras.callbacks.BackupAndRestore(run / f"{phase}_backup", double_checkpoint=True),
-    ]
-    if patience is not None:
-        callbacks.append(keras.callbacks.EarlyStopping("val_loss", patience=patience, restore_best_weights=True))
-    model.fit(batches, validation_data=validation, epochs=epochs, callbacks=callbacks, verbose=2)
-    part = finished.with_name(f"part.{finished.name}")
-    model.save_weights(part)
-    os.replace(part, finished)
-
-
-class SecondsLog(keras.callbacks.Callback):
-    """Adds up the time of the epochs, over interruptions."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self._path = path
-        self._began = time.monotonic()
-
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        self._began = time.monotonic()
-
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        with self._path.open("a") as file:
-            file.write(f"{time.monotonic() - self._began:.1f}\n")
-
-
-def recorded_hours(run: Path) -> float:
-    """Add up what SecondsLog wrote."""
-    return sum(float(line) for path in sorted(run.glob("*.seconds")) for line in path.read_text().split()) / 3600
-
-
 def write_checkpoint(
-    folder: Path,
-    model: keras.Model,
-    recipe: Recipe,
-    name: str,
-    pictures: Sequence[Image.Image],
-    held_out: Sequence[Example],
-    training: dict,
+    folder: Path, model: keras.Model, recipe: Recipe, name: str, data: Data, described: dict[str, Any]
 ) -> Checkpoint:
-    """Calibrate on the held-out patients under every shift, then write weights and metadata."""
-    logits_of = keras.Model(model.input, model.get_layer("logits").output)
-    labels = np.array([example.index for example in held_out])
-    by_shift = {
-        shift: logits_of.predict(load_inputs(map(change, pictures), recipe.image_size), batch_size=16, verbose=0)
-        for shift, change in SHIFTS.items()
-    }
-    pooled_logits = np.concatenate(list(by_shift.values()))
-    pooled_labels = np.tile(labels, len(by_shift))
-    calibration = fit_calibration(pooled_logits, pooled_labels)
-    threshold = operating_point(calibration.probability(pooled_logits), pooled_labels, sensitivity=SENSITIVITY)
+    """Choose and measure on the held-out patients under every shift, then write weights, refusal and metadata."""
+    graph = ServingGraph(model)
+    passes = ask(graph.logits, data.held_out.pictures, all_passes(len(data.held_out.pictures)))
+    np.savez_compressed(folder.parent / "held_out_logits.npz", **dataclasses.asdict(passes))
+    choice = choose(passes, data.held_out.labels)
+    metrics = measure(passes, choice, data.held_out)
+    run = run_columns(name, described, changed="as shipped")
+    runs.append(runs.row(run=run, recipe=recipe, choice=choice, metrics=metrics, passes=len(passes.index)))
+    metrics["robustness"] = robustness(graph.logits, passes, choice, data.held_out)
+    refusal, metrics["refusal"] = fit_refusal_of(graph, data)
 
-    from ml.metrics import summarise  # here: it needs nothing that a resumed run should wait for
-
-    metrics = {
-        shift: summarise(calibration.probability(logits), labels, threshold) for shift, logits in by_shift.items()
-    }
     folder.mkdir(parents=True, exist_ok=True)
     save_half_precision(model, folder / WEIGHTS_FILE)
-    np.savez_compressed(folder.parent / "held_out_logits.npz", labels=labels, **by_shift)
+    refusal.save(folder / REFUSAL_FILE)
     return write_metadata(
         folder,
         Metadata(
             name=name,
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             image_size=recipe.image_size,
-            temperature=calibration.temperature,
-            bias=calibration.bias,
-            threshold=threshold,
+            head=recipe.head,
+            normalisation=recipe.normalisation,
+            temperature=choice.calibration.temperature,
+            bias=choice.calibration.bias,
+            threshold=choice.threshold,
+            uncertain=choice.uncertain,
             weights_sha256=file_sha256(folder / WEIGHTS_FILE),
-            metrics={"held_out": metrics},
-            training=training,
+            refusal_sha256=file_sha256(folder / REFUSAL_FILE),
+            metrics=metrics,
+            training=described,
         ),
     )
+
+
+def run_columns(name: str, described: dict[str, Any], *, changed: str) -> dict[str, Any]:
+    """Give the first columns of the run's line in runs.csv."""
+    return {
+        "run": name,
+        "changed": changed,
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "commit": described["commit"],
+        "data": described["data"]["hash"][:12],
+        "seed": described["seed"],
+        "patients": described["data"]["training_patients"],
+        "hours": described["hours"],
+    }
 
 
 def plot_curves(run: Path) -> Path:
@@ -373,21 +264,13 @@ def plot_curves(run: Path) -> Path:
     from ml.plots import learning_curves
 
     rows = []
-    for phase in ("phase1", "phase2"):
-        with (run / f"{phase}.csv").open() as file:
+    for path in (run / "phase1.csv", run / "phase2.csv"):
+        if not path.exists():  # a phase of no epochs
+            continue
+        with path.open() as file:
             for row in csv.DictReader(file):
-                rows.append({key: float(value) for key, value in row.items()} | {"phase": phase})
+                rows.append({key: float(value) for key, value in row.items()} | {"phase": path.stem})
     return learning_curves(rows, run / "curves.png")
-
-
-def git_commit() -> str:
-    """Name the commit that the code is of, or say that it is unknown."""
-    command = ["git", "rev-parse", "--short", "HEAD"]
-    folder = Path(__file__).parent
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
 
 
 if __name__ == "__main__":

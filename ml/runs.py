@@ -1,0 +1,112 @@
+"""ml/runs.csv: a line for every training run that was measured, the bad ones too.
+
+Columns: run (a name, the same for all seeds of one configuration), changed (how it differs from the run it is compared
+with), date, commit, data (the first 12 digits of the data hash), seed (of split, start and order), patients (trained
+on), hours; every field of ml.recipes.Recipe; and the METRICS below, on held-out patients. "stress" is all shifts
+pooled. Lines are appended, never edited.
+"""
+
+import csv
+import dataclasses
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ml.recipes import Recipe
+from ml.stress import Choice, worse_auc
+
+FILE = Path(__file__).parent / "runs.csv"
+
+METRICS = (
+    "n",  # held-out pictures
+    "passes",  # pictures under a shift, pooled for the stress figures
+    "auc",  # as they are
+    "accuracy",
+    "stress_auc",
+    "stress_accuracy",
+    "stress_recall",
+    "stress_specificity",
+    "stress_log_loss",
+    "worst_shift",  # by specificity at the run's own operating point
+    "worst_shift_specificity",
+    "rule_right_auc",  # stress, pictures whose statistics tell the label
+    "rule_wrong_auc",  # stress, pictures whose statistics tell the other one
+    "worse_auc",  # the worse of the two: what runs are compared by
+    "rule_wrong_n",
+    "rule_wrong_accuracy",  # as they are
+    "rule_correlation",
+    "temperature",
+    "threshold",
+)
+
+COLUMNS = (
+    "run",
+    "changed",
+    "date",
+    "commit",
+    "data",
+    "seed",
+    "patients",
+    "hours",
+    *(field.name for field in dataclasses.fields(Recipe)),
+    *METRICS,
+)
+
+
+def row(*, run: Mapping[str, Any], recipe: Recipe, choice: Choice, metrics: Mapping[str, Any], passes: int) -> dict:
+    """Make a line: `run` holds the columns before the recipe's fields, `metrics` comes from ml.stress.measure."""
+    plain, stress, shortcuts = metrics["held_out"]["none"], metrics["stress"], metrics["shortcuts"]
+    by_shift = {name: found["specificity"]["value"] for name, found in metrics["held_out"].items()}
+    worst = min(by_shift, key=lambda name: by_shift[name])
+    measured = {
+        "n": plain["n"],
+        "passes": passes,
+        "auc": plain["auc"]["value"],
+        "accuracy": plain["accuracy"]["value"],
+        "stress_auc": stress["auc"]["value"],
+        "stress_accuracy": stress["accuracy"]["value"],
+        "stress_recall": stress["recall"]["value"],
+        "stress_specificity": stress["specificity"]["value"],
+        "stress_log_loss": stress["log_loss"]["value"],
+        "worst_shift": worst,
+        "worst_shift_specificity": by_shift[worst],
+        "rule_right_auc": metrics["stress_shortcuts"]["rule_right"]["auc"],
+        "rule_wrong_auc": metrics["stress_shortcuts"]["rule_wrong"]["auc"],
+        "worse_auc": worse_auc(metrics),
+        "rule_wrong_n": shortcuts["rule_wrong"]["n"],
+        "rule_wrong_accuracy": shortcuts["rule_wrong"]["accuracy"]["value"],
+        "rule_correlation": shortcuts["correlation"],
+        "temperature": choice.calibration.temperature,
+        "threshold": choice.threshold,
+    }
+    rounded = {key: round(value, 4) if isinstance(value, float) else value for key, value in measured.items()}
+    return {**run, **dataclasses.asdict(recipe), **rounded}
+
+
+def append(line: Mapping[str, Any], file: Path = FILE) -> None:
+    """Add a line, below the header when the file is new. Raises ValueError for a column that is not in COLUMNS."""
+    new = not file.exists()
+    with file.open("a", newline="") as opened:
+        writer = csv.DictWriter(opened, COLUMNS, lineterminator="\n")
+        if new:
+            writer.writeheader()
+        writer.writerow(line)
+
+
+def read(file: Path = FILE) -> list[dict[str, str]]:
+    """Read all lines; none where there is no file."""
+    if not file.exists():
+        return []
+    with file.open(newline="") as opened:
+        return list(csv.DictReader(opened))
+
+
+def git_commit() -> str:
+    """Name the commit that the code is of, or say that it is unknown."""
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    folder = Path(__file__).parent
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
