@@ -58,7 +58,8 @@ def row(*, run: Mapping[str, Any], recipe: Recipe, choice: Choice, metrics: Mapp
     """Make a line: `run` holds the columns before the recipe's fields, `metrics` comes from ml.stress.measure."""
     plain, stress, shortcuts = metrics["held_out"]["none"], metrics["stress"], metrics["shortcuts"]
     by_shift = {name: found["specificity"]["value"] for name, found in metrics["held_out"].items()}
-    worst = min(by_shift, key=lambda name: by_shift[name])
+    defined = {name: value for name, value in by_shift.items() if value is not None}
+    worst = min(defined, key=lambda name: defined[name], default="")
     measured = {
         "n": plain["n"],
         "passes": passes,
@@ -70,7 +71,7 @@ def row(*, run: Mapping[str, Any], recipe: Recipe, choice: Choice, metrics: Mapp
         "stress_specificity": stress["specificity"]["value"],
         "stress_log_loss": stress["log_loss"]["value"],
         "worst_shift": worst,
-        "worst_shift_specificity": by_shift[worst],
+        "worst_shift_specificity": defined.get(worst),
         "rule_right_auc": metrics["stress_shortcuts"]["rule_right"]["auc"],
         "rule_wrong_auc": metrics["stress_shortcuts"]["rule_wrong"]["auc"],
         "worse_auc": worse_auc(metrics),
@@ -84,8 +85,9 @@ def row(*, run: Mapping[str, Any], recipe: Recipe, choice: Choice, metrics: Mapp
     return {**run, **dataclasses.asdict(recipe), **rounded}
 
 
-def append(line: Mapping[str, Any], file: Path = FILE) -> None:
+def append(line: Mapping[str, Any], file: Path | None = None) -> None:
     """Add a line, below the header when the file is new. Raises ValueError for a column that is not in COLUMNS."""
+    file = file or FILE
     new = not file.exists()
     with file.open("a", newline="") as opened:
         writer = csv.DictWriter(opened, COLUMNS, lineterminator="\n")
@@ -94,8 +96,9 @@ def append(line: Mapping[str, Any], file: Path = FILE) -> None:
         writer.writerow(line)
 
 
-def read(file: Path = FILE) -> list[dict[str, str]]:
+def read(file: Path | None = None) -> list[dict[str, str]]:
     """Read all lines; none where there is no file."""
+    file = file or FILE
     if not file.exists():
         return []
     with file.open(newline="") as opened:

@@ -4,7 +4,7 @@ Inside the training hospital everything is easy; a choice made on pictures as th
 protocol is in protocol.md.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -163,17 +163,21 @@ def measure(passes: Passes, choice: Choice, held_out: HeldOut) -> dict[str, Any]
     }
 
 
-def worse_auc(metrics: dict[str, Any]) -> float:
-    """Give what runs are compared by: the stress AUC where the statistics' rule is right, or wrong; the worse one."""
+def worse_auc(metrics: Mapping[str, Any]) -> float | None:
+    """Give what runs are compared by: the stress AUC where the statistics' rule is right, or wrong; the worse one.
+
+    None where neither part holds both labels.
+    """
     parts = metrics["stress_shortcuts"]
-    return min(parts["rule_right"]["auc"], parts["rule_wrong"]["auc"])
+    found = [parts[name]["auc"] for name in ("rule_right", "rule_wrong")]
+    return min((auc for auc in found if auc is not None), default=None)
 
 
 def robustness(logits_of: LogitsOf, passes: Passes, choice: Choice, held_out: HeldOut) -> dict[str, list[dict]]:
     """Draw each shift's curve over SEVERITIES; severity 1 is taken from `passes`, the others are asked for."""
     chosen = np.arange(0, len(held_out.examples), ROBUSTNESS_STEP)
     labels = held_out.labels[chosen]
-    pictures = [held_out.pictures[index] for index in chosen]
+    pictures = [held_out.pictures[int(index)] for index in chosen]
 
     def point(shift: str, severity: float) -> dict[str, Any]:
         if severity in (0.0, 1.0):

@@ -6,7 +6,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml.augmentation import AUGMENTATIONS, SHIFTS, add_noise, crop_share, gentle, levels, marked, robust, window
+from ml.augmentation import (
+    AUGMENTATIONS,
+    add_noise,
+    crop_share,
+    gentle,
+    levels,
+    robust,
+    window,
+    with_borders,
+    with_gradient,
+    with_levels,
+    with_markers,
+)
 from ml.batches import Batches
 from ml.dataset import Example
 from ml.tests.conftest import TINY, draw_xray
@@ -55,14 +67,6 @@ def test_nothing_is_ever_mirrored(augmentation):
             assert centre_of_mass(changed) < 0.5, seed
 
 
-@pytest.mark.parametrize("name", SHIFTS)
-def test_a_shift_is_fixed_keeps_size_and_mode_and_changes_the_picture(name, picture):
-    changed = SHIFTS[name](picture)
-    assert (changed.size, changed.mode) == (picture.size, "L")
-    assert changed.tobytes() == SHIFTS[name](picture).tobytes()
-    assert (changed.tobytes() == picture.tobytes()) == (name == "none")
-
-
 def test_levels_without_a_change_are_the_identity():
     assert levels(ramp()).tobytes() == ramp().tobytes()
 
@@ -91,16 +95,44 @@ def test_a_crop_has_the_asked_area_and_place():
     assert np.asarray(cut).min() == 128
 
 
-def test_a_marker_and_a_border_are_put_on(picture):
-    changed = np.asarray(marked(picture))
-    assert changed[:8].max() == 0
-    assert (changed[24:42, 24:42] == 245).all()
+def test_levels_are_brought_to_the_asked_mean_and_deviation(picture):
+    changed = np.asarray(with_levels(picture, 120, 40), np.float64)
+    assert changed.mean() == pytest.approx(120, abs=2)
+    assert changed.std() == pytest.approx(40, abs=2)
+
+
+def test_a_picture_of_one_level_gets_the_asked_mean():
+    assert np.unique(np.asarray(with_levels(Image.new("L", (50, 40), 200), 90, 40))).tolist() == [90]
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("target", [2.0, 3.5])
+def test_sharp_and_blurred_pictures_are_brought_to_the_same_gradient(picture, target, axis):
+    sharp = add_noise(picture, 4.0, np.random.default_rng(0))
+    soft = add_noise(picture, 2.0, np.random.default_rng(0))
+    for found in (sharp, soft):
+        changed = np.asarray(with_gradient(found, target, 2.0, axis=axis), np.float64)
+        assert np.abs(np.diff(changed, axis=axis)).mean() == pytest.approx(target, rel=0.1)
+
+
+def test_borders_stay_at_the_edges(picture):
+    changed = [np.asarray(with_borders(picture, np.random.default_rng(seed))) for seed in range(30)]
+    before = np.asarray(picture)
+    assert all((found[25:-25, 25:-25] == before[25:-25, 25:-25]).all() for found in changed)
+    assert any((found[:2] == 0).all() for found in changed)
+    assert any((found[:, -2:] == 0).all() for found in changed)
+
+
+def test_markers_are_few_and_small_and_leave_the_rest(picture):
+    for seed in range(30):
+        changed = np.asarray(with_markers(picture, np.random.default_rng(seed))) != np.asarray(picture)
+        assert 0 < changed.mean() < 0.08
 
 
 # --- batches ---
 
 
-def batches_of(examples: list[Example], *, seed: int = 0, one_per_patient: bool = False) -> Batches:
+def batches_of(examples: list[Example], *, seed: int = 0, one_per_patient: bool = False, **how) -> Batches:
     pictures = [draw_xray(ill=bool(found.index), seed=i) for i, found in enumerate(examples)]
     return Batches(
         pictures,
@@ -110,6 +142,7 @@ def batches_of(examples: list[Example], *, seed: int = 0, one_per_patient: bool 
         augmentation=robust,
         one_per_patient=one_per_patient,
         seed=seed,
+        **how,
     )
 
 
@@ -154,3 +187,17 @@ def test_an_epoch_of_patients_shows_each_once_and_another_picture_the_next_time(
         assert weights.tolist() == [1.0] * 4
         drawn.update(batches._order.tolist())
     assert drawn == set(range(10))
+
+
+def test_without_class_weights_every_picture_counts_the_same(examples):
+    shown = epoch_of(batches_of(examples, weighted=False), 0)
+    assert np.concatenate([weights for _, _, weights in shown]).tolist() == [1.0] * 10
+
+
+def test_mixup_blends_pictures_and_labels_by_the_same_share(examples):
+    plain, mixed = (epoch_of(batches_of(examples, mixup=mixup), 0)[0] for mixup in (0.0, 1.0))
+    shares = mixed[1].max(axis=1)
+    assert ((shares > 0.5) & (shares < 1)).any()
+    np.testing.assert_allclose(mixed[1].sum(axis=1), 1)
+    np.testing.assert_allclose(mixed[0].mean(), plain[0].mean(), rtol=1e-4)
+    assert mixed[0].dtype == np.float32

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ml.calibration import Calibration, fit_calibration, operating_point
+from ml.calibration import Calibration, fit_calibration, operating_point, uncertain_band
 
 
 def drawn(n: int, *, temperature: float, bias: float) -> tuple[np.ndarray, np.ndarray]:
@@ -61,3 +61,18 @@ def test_the_normal_pictures_do_not_move_the_operating_point():
     probabilities, labels = np.array([0.9, 0.8, 0.7, 0.6]), np.array([1, 1, 1, 1])
     with_normals = operating_point(np.append(probabilities, [0.99, 0.01]), np.append(labels, [0, 0]), sensitivity=0.75)
     assert operating_point(probabilities, labels, sensitivity=0.75) == with_normals == 0.7
+
+
+def test_beyond_the_uncertain_band_no_more_than_the_asked_share_of_either_label_is_wrong():
+    rng = np.random.default_rng(2)
+    labels = (rng.random(4000) < 0.6).astype(int)
+    probabilities = np.clip(rng.normal(0.35 + 0.3 * labels, 0.12), 0, 1)
+    low, high = uncertain_band(probabilities, labels, threshold=0.5, share=0.02)
+    assert 0 < low < 0.5 < high < 1
+    assert (probabilities[labels == 1] < low).mean() == pytest.approx(0.02, abs=0.001)
+    assert (probabilities[labels == 0] > high).mean() == pytest.approx(0.02, abs=0.001)
+
+
+def test_the_uncertain_band_always_holds_the_operating_point():
+    probabilities, labels = np.array([0.1, 0.2, 0.8, 0.9]), np.array([0, 0, 1, 1])
+    assert uncertain_band(probabilities, labels, threshold=0.5, share=0.01) == (0.5, 0.5)
