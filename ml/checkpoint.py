@@ -1,9 +1,10 @@
 """A trained model on disk: a folder with the weights and the metadata that makes them an answer.
 
     model.weights.h5    the weights in Keras's own layout, half precision
-    checkpoint.json     Metadata; holds the sha256 of the weights
+    refusal.npz         what tells a chest X-ray from other pictures, by the features of these weights
+    checkpoint.json     Metadata; holds the sha256 of both
 
-Standard library only: the web process reads the metadata, only the worker loads the weights.
+Standard library only: the web process reads the metadata, only the worker loads the rest.
 """
 
 import hashlib
@@ -17,10 +18,11 @@ from ml.labels import LABELS
 from ml.preprocess import PREPROCESSING
 
 WEIGHTS_FILE = "model.weights.h5"
+REFUSAL_FILE = "refusal.npz"
 METADATA_FILE = "checkpoint.json"
 
-# 1: the first one.
-FORMAT_VERSION = 1
+# 1: the first one. 2: refusal.npz, the uncertain band, the kind of head and of normalisation.
+FORMAT_VERSION = 2
 
 SHIPPED = Path(__file__).parent / "weights"
 
@@ -47,7 +49,9 @@ class Metadata:
 
     `temperature` and `bias` turn the difference d = logit(PNEUMONIA) - logit(NORMAL) into the calibrated probability
     of PNEUMONIA, sigmoid(d / temperature + bias). `threshold` (0..1) is this version's operating point on that
-    probability: at or above it the label is PNEUMONIA.
+    probability: at or above it the label is PNEUMONIA. A probability from `uncertain[0]` to `uncertain[1]`, both ends
+    included, is called uncertain and asks for a human reader. `head` and `normalisation` say which network
+    ml.model.build_classifier has to make for the weights.
     """
 
     name: str
@@ -56,7 +60,11 @@ class Metadata:
     temperature: float
     bias: float
     threshold: float
+    uncertain: tuple[float, float]
+    head: str = "dense"
+    normalisation: str = "none"
     weights_sha256: str = ""
+    refusal_sha256: str = ""
     labels: tuple[str, ...] = LABELS
     preprocessing: str = PREPROCESSING
     metrics: dict[str, Any] = field(default_factory=dict)
@@ -77,8 +85,13 @@ class Checkpoint:
         return self.folder / WEIGHTS_FILE
 
     @property
+    def refusal_path(self) -> Path:
+        """Where the detector of other pictures is."""
+        return self.folder / REFUSAL_FILE
+
+    @property
     def sha256(self) -> str:
-        """Name the version: sha256 over the metadata, which holds the sha256 of the weights."""
+        """Name the version: sha256 over the metadata, which holds the sha256 of the other files."""
         return hashlib.sha256(_canonical_json(self.metadata)).hexdigest()
 
     def as_json(self) -> dict[str, Any]:
@@ -108,28 +121,40 @@ class Checkpoint:
                 )
         try:
             known = {f.name for f in fields(Metadata)}
-            metadata = Metadata(**{key: value for key, value in found.items() if key in known} | {"labels": LABELS})
-        except TypeError as error:
+            low, high = found["uncertain"]
+            typed = {"labels": LABELS, "uncertain": (low, high)}
+            metadata = Metadata(**{key: value for key, value in found.items() if key in known} | typed)
+        except (TypeError, ValueError, KeyError) as error:
             raise CheckpointCorrupt(f"{path} lacks a field: {error}") from error
-        if not (0 < metadata.threshold < 1 and metadata.temperature > 0 and metadata.image_size >= 32):
-            raise CheckpointCorrupt(f"{path} holds an impossible threshold, temperature or image size.")
+        if not (
+            0 < metadata.threshold < 1
+            and 0 <= low <= metadata.threshold <= high <= 1
+            and metadata.temperature > 0
+            and metadata.image_size >= 32
+        ):
+            raise CheckpointCorrupt(f"{path} holds an impossible threshold, uncertain band, temperature or image size.")
         return cls(folder, metadata)
 
     def verify(self) -> None:
-        """Compare the weights with the sha256 in the metadata. Raises CheckpointMissing or CheckpointCorrupt."""
-        try:
-            found = file_sha256(self.weights_path)
-        except OSError as error:
-            raise CheckpointMissing(f"The weights {self.weights_path} can't be read: {error.strerror}.") from error
-        if found != self.metadata.weights_sha256:
-            raise CheckpointCorrupt(
-                f"{self.weights_path} has sha256 {found[:12]}…, its metadata says "
-                f"{self.metadata.weights_sha256[:12]}…: the file is truncated or was changed."
-            )
+        """Compare both files with their sha256 in the metadata. Raises CheckpointMissing or CheckpointCorrupt."""
+        expected = {
+            self.weights_path: self.metadata.weights_sha256,
+            self.refusal_path: self.metadata.refusal_sha256,
+        }
+        for path, sha256 in expected.items():
+            try:
+                found = file_sha256(path)
+            except OSError as error:
+                raise CheckpointMissing(f"{path} can't be read: {error.strerror}.") from error
+            if found != sha256:
+                raise CheckpointCorrupt(
+                    f"{path} has sha256 {found[:12]}…, its metadata says {sha256[:12]}…: the file is truncated or was "
+                    "changed."
+                )
 
 
 def write_metadata(folder: Path, metadata: Metadata) -> Checkpoint:
-    """Write the metadata beside the weights that are already in `folder`, whole or not at all."""
+    """Write the metadata beside the files that are already in `folder`, whole or not at all."""
     temporary = folder / f"{METADATA_FILE}.part"
     temporary.write_text(json.dumps(asdict(metadata), indent=2, sort_keys=True) + "\n")
     os.replace(temporary, folder / METADATA_FILE)

@@ -8,38 +8,39 @@ from typing import Self
 
 import keras
 import numpy as np
-import tensorflow as tf
 from PIL import Image
 
 from ml.calibration import Calibration
-from ml.checkpoint import Checkpoint, CheckpointCorrupt
-from ml.labels import NORMAL, PNEUMONIA
+from ml.checkpoint import Checkpoint, CheckpointCorrupt, Metadata
+from ml.labels import LABELS, NORMAL, PNEUMONIA
 from ml.model import build_classifier
-from ml.preprocess import model_input
+from ml.refusal import Refusal
+from ml.serving import ServingGraph
 
 
 @dataclass(frozen=True)
 class Classification:
-    """What the model says of one picture; `probability` is the calibrated probability of PNEUMONIA, 0..1."""
+    """What the model says of one picture.
 
-    label: str
-    probability: float
+    Where `is_chest_xray` is False the rest means nothing: the caller says NOT_A_CHEST_XRAY and shows no probability.
+    The heatmap covers the whole picture, coarsely; it tells where the model looked, and localises no disease.
+    """
+
+    label: str  # NORMAL or PNEUMONIA
+    probability: float  # calibrated probability of PNEUMONIA, 0..1
+    is_chest_xray: bool
+    heatmap: np.ndarray  # (rows, columns) float32, 0..1: Grad-CAM of the last convolution for `label`
 
 
 class Classifier:
     """A loaded checkpoint. Not to be carried over a fork: TensorFlow hangs in the child."""
 
-    def __init__(self, checkpoint: Checkpoint, model: keras.Model) -> None:
+    def __init__(self, checkpoint: Checkpoint, model: keras.Model, refusal: Refusal) -> None:
         self.checkpoint = checkpoint
         metadata = checkpoint.metadata
         self._calibration = Calibration(metadata.temperature, metadata.bias)
-        logits = keras.Model(model.input, model.get_layer("logits").output)
-        size = metadata.image_size
-        # One compiled function for every batch size; model.predict costs more per call, and leaks.
-        self._logits = tf.function(
-            lambda pictures: logits(pictures, training=False),
-            input_signature=[tf.TensorSpec((None, size, size, 1), tf.float32)],
-        )
+        self._graph = ServingGraph(model)
+        self._refusal = refusal
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -49,16 +50,12 @@ class Classifier:
         """
         checkpoint = Checkpoint.read(folder)
         checkpoint.verify()
-        model = build_classifier(image_size=checkpoint.metadata.image_size)
+        model = _load_network(checkpoint.weights_path, checkpoint.metadata)
+        classifier = cls(checkpoint, model, Refusal.load(checkpoint.refusal_path))
         try:
-            # Where a layer has no weights in the file, Keras only warns and leaves it as it was made: at random.
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", UserWarning)
-                model.load_weights(checkpoint.weights_path)
-        except (OSError, ValueError, KeyError, UserWarning) as error:
-            raise CheckpointCorrupt(f"{checkpoint.weights_path} does not fit the network: {error}") from error
-        classifier = cls(checkpoint, model)
-        classifier.classify([Image.new("L", (classifier.image_size, classifier.image_size))])
+            classifier.classify([Image.new("L", (classifier.image_size, classifier.image_size))])
+        except ValueError as error:
+            raise CheckpointCorrupt(f"{checkpoint.refusal_path} does not fit the network: {error}") from error
         return classifier
 
     @property
@@ -67,17 +64,40 @@ class Classifier:
         return self.checkpoint.metadata.image_size
 
     def logits(self, pictures: Sequence[Image.Image]) -> np.ndarray:
-        """Give the (n, 2) float32 logits of pictures of any mode and size."""
-        inputs = np.stack([model_input(picture, self.image_size) for picture in pictures])
-        return self._logits(tf.constant(inputs)).numpy()
+        """Give the (n, 2) float32 logits of at least one picture, of any mode and size."""
+        return self._graph.logits(pictures)
+
+    def features(self, pictures: Sequence[Image.Image]) -> np.ndarray:
+        """Give the (n, f) float32 features by which other pictures are refused, of at least one picture."""
+        return self._graph.features(pictures)
 
     def classify(self, pictures: Sequence[Image.Image]) -> list[Classification]:
         """Answer for each picture, of any mode and size; an empty sequence gives an empty list."""
         if not pictures:
             return []
-        probabilities = self._calibration.probability(self.logits(pictures).astype(np.float64))
+        outputs = self._graph(pictures)
+        probabilities = self._calibration.probability(outputs.logits.astype(np.float64))
+        refused = self._refusal.refuses(outputs.features)
         threshold = self.checkpoint.metadata.threshold
+        labels = [PNEUMONIA if probability >= threshold else NORMAL for probability in probabilities]
         return [
-            Classification(PNEUMONIA if probability >= threshold else NORMAL, float(probability))
-            for probability in probabilities
+            Classification(label, float(probability), not is_refused, heatmaps[LABELS.index(label)])
+            for label, probability, is_refused, heatmaps in zip(
+                labels, probabilities, refused, outputs.heatmaps, strict=True
+            )
         ]
+
+
+def _load_network(weights: Path, metadata: Metadata) -> keras.Model:
+    """Build the network that `metadata` describes and load its `weights`. Raises CheckpointCorrupt."""
+    try:
+        model = build_classifier(
+            image_size=metadata.image_size, head=metadata.head, normalisation=metadata.normalisation
+        )
+        # Where a layer has no weights in the file, Keras only warns and leaves it as it was made: at random.
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            model.load_weights(weights)
+    except (OSError, ValueError, KeyError, UserWarning) as error:
+        raise CheckpointCorrupt(f"{weights} does not fit the network: {error}") from error
+    return model

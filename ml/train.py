@@ -23,6 +23,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
 from ml import runs
 from ml.augmentation import AUGMENTATIONS
@@ -52,7 +53,10 @@ from ml.model import (
     save_half_precision,
 )
 from ml.recipes import RECIPES, Recipe
-from ml.stress import all_passes, ask, choose, measure, robustness
+from ml.refusal import Refusal, false_refusals, fit_for
+from ml.serving import ServingGraph
+from ml.shifts import SHIFTS
+from ml.stress import HeldOut, Passes, all_passes, ask, choose, measure, robustness
 
 # Flags of the recipe that take one of a few names.
 CHOICES = {
@@ -212,15 +216,23 @@ def write_checkpoint(
     folder: Path, model: keras.Model, recipe: Recipe, name: str, data: Data, described: dict[str, Any]
 ) -> Checkpoint:
     """Choose and measure on the held-out patients under every shift, then write weights, refusal and metadata."""
-    graph = ServingGraph(model)
-    passes = ask(graph.logits, data.held_out.pictures, all_passes(len(data.held_out.pictures)))
-    np.savez_compressed(folder.parent / "held_out_logits.npz", **dataclasses.asdict(passes))
-    choice = choose(passes, data.held_out.labels)
-    metrics = measure(passes, choice, data.held_out)
-    run = run_columns(name, described, changed="as shipped")
+    graph, held_out = ServingGraph(model), data.held_out
+    refusal = fit_for(graph.features, data.pictures, seed=described["seed"])
+    features = []
+
+    def logits_of(pictures: Sequence[Image.Image]) -> np.ndarray:
+        outputs = graph(pictures)
+        features.append(outputs.features)
+        return outputs.logits
+
+    passes = ask(logits_of, held_out.pictures, all_passes(len(held_out.pictures)))
+    np.savez_compressed(folder.parent / "held_out_logits.npz", labels=held_out.labels, **vars(passes))
+    choice = choose(passes, held_out.labels)
+    metrics = measure(passes, choice, held_out)
+    run = run_columns(name, described, changed="a network to be shipped: all patients, all shifts")
     runs.append(runs.row(run=run, recipe=recipe, choice=choice, metrics=metrics, passes=len(passes.index)))
-    metrics["robustness"] = robustness(graph.logits, passes, choice, data.held_out)
-    refusal, metrics["refusal"] = fit_refusal_of(graph, data)
+    metrics["refusal"] = {"false_refusals": refused_by_shift(refusal, np.concatenate(features), passes, held_out)}
+    metrics["robustness"] = robustness(graph.logits, passes, choice, held_out)
 
     folder.mkdir(parents=True, exist_ok=True)
     save_half_precision(model, folder / WEIGHTS_FILE)
@@ -243,6 +255,20 @@ def write_checkpoint(
             training=described,
         ),
     )
+
+
+def refused_by_shift(
+    refusal: Refusal, features: np.ndarray, passes: Passes, held_out: HeldOut
+) -> dict[str, dict[str, Any]]:
+    """Give the share of held-out chest X-rays that are refused under each shift."""
+    return {
+        shift: false_refusals(
+            refusal,
+            features[passes.shift == shift],
+            groups=held_out.patients[passes.index[passes.shift == shift]].tolist(),
+        )
+        for shift in SHIFTS
+    }
 
 
 def run_columns(name: str, described: dict[str, Any], *, changed: str) -> dict[str, Any]:

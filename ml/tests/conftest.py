@@ -97,12 +97,13 @@ class Interrupted(NamedTuple):
     folder: Path
     epochs_before: int  # logged epochs of phase 2 when it was killed
     arguments: list[str]
+    lines: Path  # its runs.csv
 
 
 @pytest.fixture(scope="session")
 def resumed_run(train_folder, random_starting_weights, tmp_path_factory) -> Interrupted:
     """Train on the synthetic folder, be killed in phase 2, resume and finish."""
-    from ml import train
+    from ml import runs, train
 
     run = tmp_path_factory.mktemp("runs") / "tiny"
     arguments = ["--data", str(train_folder), "--run", str(run), "--weights", str(random_starting_weights)]
@@ -118,5 +119,8 @@ def resumed_run(train_folder, random_starting_weights, tmp_path_factory) -> Inte
         with pytest.raises(KeyboardInterrupt):
             train.train(train.parse_arguments(arguments))
     before = len((run / "phase2.csv").read_text().splitlines()) - 1
-    train.train(train.parse_arguments([*arguments, "--resume"]))
-    return Interrupted(run, before, arguments)
+    lines = run.parent / "runs.csv"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs, "FILE", lines)
+        train.train(train.parse_arguments([*arguments, "--resume"]))
+    return Interrupted(run, before, arguments, lines)

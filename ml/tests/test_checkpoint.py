@@ -7,6 +7,7 @@ import pytest
 
 from ml.checkpoint import (
     METADATA_FILE,
+    REFUSAL_FILE,
     WEIGHTS_FILE,
     Checkpoint,
     CheckpointCorrupt,
@@ -20,15 +21,18 @@ from ml.checkpoint import (
 
 @pytest.fixture
 def folder(tmp_path):
-    """A whole checkpoint; its weights are never read as weights here."""
+    """A whole checkpoint; its weights and its refusal are never read as such here."""
     (tmp_path / WEIGHTS_FILE).write_bytes(b"weights" * 1000)
-    write_metadata(tmp_path, metadata(weights_sha256=file_sha256(tmp_path / WEIGHTS_FILE)))
+    (tmp_path / REFUSAL_FILE).write_bytes(b"refusal" * 100)
+    named = {"weights_sha256": file_sha256(tmp_path / WEIGHTS_FILE)}
+    named["refusal_sha256"] = file_sha256(tmp_path / REFUSAL_FILE)
+    write_metadata(tmp_path, metadata(**named))
     return tmp_path
 
 
 def metadata(**changes):
     given = {"name": "first", "created": "2026-01-01T00:00:00+00:00", "image_size": 128}
-    given |= {"temperature": 1.5, "bias": 0.2, "threshold": 0.4} | changes
+    given |= {"temperature": 1.5, "bias": 0.2, "threshold": 0.4, "uncertain": (0.2, 0.7)} | changes
     return Metadata(**given)
 
 
@@ -54,17 +58,27 @@ def test_metadata_that_are_no_json_object_are_corrupt(folder, text):
         Checkpoint.read(folder)
 
 
-def test_metadata_without_a_threshold_are_corrupt(folder):
+@pytest.mark.parametrize("key", ["threshold", "uncertain"])
+def test_metadata_that_lack_a_field_are_corrupt(folder, key):
     found = json.loads((folder / METADATA_FILE).read_text())
-    del found["threshold"]
+    del found[key]
     (folder / METADATA_FILE).write_text(json.dumps(found))
-    with pytest.raises(CheckpointCorrupt, match="threshold"):
+    with pytest.raises(CheckpointCorrupt, match=key):
         Checkpoint.read(folder)
 
 
 @pytest.mark.parametrize(
     "changes",
-    [{"threshold": 0}, {"threshold": 1.0}, {"threshold": -0.5}, {"temperature": 0}, {"image_size": 16}],
+    [
+        {"threshold": 0},
+        {"threshold": 1.0},
+        {"threshold": -0.5},
+        {"temperature": 0},
+        {"image_size": 16},
+        {"uncertain": [0.5, 0.7]},  # above the threshold
+        {"uncertain": [0.1, 0.3]},
+        {"uncertain": [-0.1, 0.7]},
+    ],
 )
 def test_impossible_numbers_are_corrupt(folder, changes):
     change(folder, **changes)
@@ -74,7 +88,12 @@ def test_impossible_numbers_are_corrupt(folder, changes):
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("preprocessing", "crop299-v7"), ("labels", ["PNEUMONIA", "NORMAL"]), ("format_version", 99)],
+    [
+        ("preprocessing", "crop299-v7"),
+        ("labels", ["PNEUMONIA", "NORMAL"]),
+        ("format_version", 1),  # without a refusal: it would answer for a cat
+        ("format_version", 99),
+    ],
 )
 def test_another_preprocessing_other_labels_or_another_format_are_refused_by_name(folder, key, value):
     change(folder, **{key: value})
@@ -82,19 +101,21 @@ def test_another_preprocessing_other_labels_or_another_format_are_refused_by_nam
         Checkpoint.read(folder)
 
 
-def test_whole_weights_verify(folder):
+def test_whole_files_verify(folder):
     Checkpoint.read(folder).verify()
 
 
-def test_missing_weights_are_missing_and_not_corrupt(folder):
-    (folder / WEIGHTS_FILE).unlink()
+@pytest.mark.parametrize("name", [WEIGHTS_FILE, REFUSAL_FILE])
+def test_a_missing_file_is_missing_and_not_corrupt(folder, name):
+    (folder / name).unlink()
     with pytest.raises(CheckpointMissing, match="can't be read"):
         Checkpoint.read(folder).verify()
 
 
+@pytest.mark.parametrize("name", [WEIGHTS_FILE, REFUSAL_FILE])
 @pytest.mark.parametrize("damage", [lambda b: b[:-1], lambda b: b"", lambda b: b[:50] + b"X" + b[51:]])
-def test_truncated_or_changed_weights_are_corrupt(folder, damage):
-    path = folder / WEIGHTS_FILE
+def test_a_truncated_or_changed_file_is_corrupt(folder, name, damage):
+    path = folder / name
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(CheckpointCorrupt, match="truncated or was changed"):
         Checkpoint.read(folder).verify()

@@ -8,22 +8,38 @@ from PIL import Image
 
 from diagnosis.tests.pictures import chest_like
 from ml.calibration import Calibration
-from ml.checkpoint import WEIGHTS_FILE, CheckpointCorrupt, CheckpointMissing, Metadata, file_sha256, write_metadata
+from ml.checkpoint import (
+    METADATA_FILE,
+    REFUSAL_FILE,
+    WEIGHTS_FILE,
+    CheckpointCorrupt,
+    CheckpointMissing,
+    Metadata,
+    file_sha256,
+    write_metadata,
+)
 from ml.classifier import Classifier
 from ml.labels import LABELS, NORMAL, PNEUMONIA
 from ml.model import build_classifier, save_half_precision
 from ml.preprocess import model_input
+from ml.refusal import fit_for, fit_refusal
+from ml.serving import ServingGraph
+from ml.tests.conftest import strengthen
 
 
 @pytest.fixture(scope="module")
 def model():
-    return build_classifier(image_size=32)
+    model = build_classifier(image_size=32)
+    strengthen(model)
+    return model
 
 
 @pytest.fixture(scope="module")
 def folder(model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("checkpoint")
     save_half_precision(model, folder / WEIGHTS_FILE)
+    chests = [chest_like(240, 240, seed=seed) for seed in range(100, 124)]
+    fit_for(ServingGraph(model).features, chests, seed=1).save(folder / REFUSAL_FILE)
     write_metadata(
         folder,
         Metadata(
@@ -33,7 +49,9 @@ def folder(model, tmp_path_factory):
             temperature=1.5,
             bias=0.2,
             threshold=0.5,
+            uncertain=(0.4, 0.6),
             weights_sha256=file_sha256(folder / WEIGHTS_FILE),
+            refusal_sha256=file_sha256(folder / REFUSAL_FILE),
         ),
     )
     return folder
@@ -66,14 +84,34 @@ def test_the_probability_is_the_calibrated_one_and_the_label_follows_from_the_th
 
 
 @pytest.mark.parametrize(("threshold", "label"), [(1e-9, PNEUMONIA), (1 - 1e-9, NORMAL)])
-def test_another_operating_point_gives_another_label(classifier, threshold, label):
+def test_another_operating_point_gives_another_label_and_its_heatmap(classifier, threshold, label):
     checkpoint = dataclasses.replace(
         classifier.checkpoint, metadata=dataclasses.replace(classifier.checkpoint.metadata, threshold=threshold)
     )
     moved = Classifier.__new__(Classifier)
     moved.__dict__.update(classifier.__dict__, checkpoint=checkpoint)
+    pictures = [chest_like(240, 240, seed=seed) for seed in range(2)]
 
-    assert moved.classify([chest_like(240, 240, seed=1)])[0].label == label
+    answers = moved.classify(pictures)
+
+    assert [answer.label for answer in answers] == [label, label]
+    expected = moved._graph(pictures).heatmaps[:, LABELS.index(label)]
+    np.testing.assert_allclose([answer.heatmap for answer in answers], expected, atol=1e-6)
+
+
+def test_a_chest_passes_and_another_picture_in_the_same_batch_is_refused(classifier):
+    pictures = [chest_like(240, 240, seed=7), Image.new("L", (240, 240)), chest_like(240, 240, seed=8)]
+
+    assert [answer.is_chest_xray for answer in classifier.classify(pictures)] == [True, False, True]
+
+
+def test_the_heatmap_is_a_coarse_map_of_the_whole_picture(classifier):
+    (answer,) = classifier.classify([chest_like(500, 240, seed=2)])
+
+    assert answer.heatmap.shape == (2, 2)  # 32 pixels after four poolings
+    assert answer.heatmap.dtype == np.float32
+    assert answer.heatmap.min() >= 0
+    assert answer.heatmap.max() <= 1
 
 
 def test_pictures_in_one_batch_do_not_change_each_other(classifier):
@@ -96,19 +134,43 @@ def test_no_pictures_give_no_answers(classifier):
     assert classifier.classify([]) == []
 
 
-def test_truncated_weights_are_corrupt_and_not_an_answer(folder, tmp_path):
-    weights = (folder / WEIGHTS_FILE).read_bytes()
-    (tmp_path / WEIGHTS_FILE).write_bytes(weights[:-1000])
-    (tmp_path / "checkpoint.json").write_bytes((folder / "checkpoint.json").read_bytes())
+def copied(folder, target):
+    """Copy a checkpoint, so that it can be damaged."""
+    for name in (WEIGHTS_FILE, REFUSAL_FILE, METADATA_FILE):
+        (target / name).write_bytes((folder / name).read_bytes())
+    return target
+
+
+@pytest.mark.parametrize("name", [WEIGHTS_FILE, REFUSAL_FILE])
+def test_a_truncated_file_is_corrupt_and_not_an_answer(folder, tmp_path, name):
+    damaged = copied(folder, tmp_path) / name
+    damaged.write_bytes(damaged.read_bytes()[:-1000])
 
     with pytest.raises(CheckpointCorrupt, match="truncated or was changed"):
         Classifier.load(tmp_path)
 
 
-def test_weights_of_another_network_are_corrupt_and_not_an_answer(folder, tmp_path):
-    keras_file = tmp_path / WEIGHTS_FILE
+def test_a_checkpoint_that_can_refuse_nothing_is_missing_a_part(folder, tmp_path):
+    (copied(folder, tmp_path) / REFUSAL_FILE).unlink()
+
+    with pytest.raises(CheckpointMissing, match=REFUSAL_FILE):
+        Classifier.load(tmp_path)
+
+
+def test_a_detector_of_another_network_is_corrupt_and_not_an_answer(folder, tmp_path, classifier):
+    path = copied(folder, tmp_path) / REFUSAL_FILE
+    narrow = np.ones((40, 8), np.float32) + np.random.default_rng(0).random((40, 8), np.float32)
+    fit_refusal(narrow[:20], unseen=narrow[20:30], turned=narrow[30:] + 1).save(path)
+    write_metadata(tmp_path, dataclasses.replace(classifier.checkpoint.metadata, refusal_sha256=file_sha256(path)))
+
+    with pytest.raises(CheckpointCorrupt, match="does not fit the network"):
+        Classifier.load(tmp_path)
+
+
+def test_weights_of_another_network_are_corrupt_and_not_an_answer(folder, tmp_path, classifier):
+    keras_file = copied(folder, tmp_path) / WEIGHTS_FILE
     save_half_precision(build_classifier(image_size=64), keras_file)
-    metadata = dataclasses.replace(Classifier.load(folder).checkpoint.metadata, weights_sha256=file_sha256(keras_file))
+    metadata = dataclasses.replace(classifier.checkpoint.metadata, weights_sha256=file_sha256(keras_file))
     write_metadata(tmp_path, metadata)
 
     with pytest.raises(CheckpointCorrupt, match="does not fit the network"):

@@ -6,9 +6,12 @@ import json
 import numpy as np
 import pytest
 
-from ml import train
+from ml import runs, train
 from ml.checkpoint import Checkpoint
 from ml.dataset import load_inputs, read_folder
+from ml.fitting import MODEL_FILE
+from ml.model import build_classifier
+from ml.shifts import SHIFTS
 from ml.tests.conftest import TINY, TINY_FLAGS, draw_xray
 
 
@@ -42,24 +45,37 @@ def test_a_finished_run_leaves_a_checkpoint_that_verifies(resumed_run):
     checkpoint.verify()
     assert checkpoint.metadata.name == "tiny"
     assert checkpoint.metadata.image_size == TINY
-    assert set(checkpoint.metadata.metrics["held_out"]) == set(train.SHIFTS)
-    assert checkpoint.metadata.metrics["held_out"]["none"]["n"] == 2
+    metrics = checkpoint.metadata.metrics
+    assert set(metrics["held_out"]) == set(SHIFTS)
+    assert metrics["held_out"]["none"]["n"] == 2
+    assert metrics["stress"]["n"] == 2 * len(SHIFTS)
+    assert set(metrics["robustness"]) == set(SHIFTS) - {"none"}
+    assert set(metrics["refusal"]["false_refusals"]) == set(SHIFTS)
 
 
 def test_a_finished_run_leaves_the_whole_network_as_h5_that_answers_alike(resumed_run):
     import keras
 
-    whole = keras.models.load_model(resumed_run.folder / train.MODEL_FILE, compile=False)
-    shipped = train.build_classifier(image_size=TINY)
+    whole = keras.models.load_model(resumed_run.folder / MODEL_FILE, compile=False)
+    shipped = build_classifier(image_size=TINY)
     shipped.load_weights(Checkpoint.read(resumed_run.folder / "checkpoint").weights_path)
     pictures = load_inputs([draw_xray(ill=ill, seed=seed) for seed in range(3) for ill in (False, True)], TINY)
     np.testing.assert_allclose(shipped(pictures), whole(pictures), atol=1e-2)
 
 
+def test_a_finished_run_leaves_its_line_in_runs_csv(resumed_run):
+    (line,) = runs.read(resumed_run.lines)
+    assert (line["run"], line["seed"], line["image_size"]) == ("tiny", "1", str(TINY))
+    assert float(line["stress_auc"]) == pytest.approx(
+        Checkpoint.read(resumed_run.folder / "checkpoint").metadata.metrics["stress"]["auc"]["value"], abs=1e-4
+    )
+    assert int(line["passes"]) == 2 * len(SHIFTS)
+
+
 def test_a_finished_run_leaves_curves_and_no_temporary_weights(resumed_run):
     assert (resumed_run.folder / "curves.png").stat().st_size > 1000
     names = {path.name for path in (resumed_run.folder / "checkpoint").iterdir()}
-    assert names == {"model.weights.h5", "checkpoint.json"}
+    assert names == {"model.weights.h5", "refusal.npz", "checkpoint.json"}
 
 
 def test_the_checkpoint_names_data_and_command_but_no_folder_of_the_machine(resumed_run, train_folder):
@@ -102,10 +118,3 @@ def test_a_limit_keeps_both_labels(train_folder):
     few = train.thin_out(read_folder(train_folder), 6)
     assert {example.label for example in few} == {"NORMAL", "PNEUMONIA"}
     assert len(few) <= 8
-
-
-def test_validation_shows_each_held_out_picture_once_and_the_shifts_in_turn():
-    picture = draw_xray(ill=True)
-    shown = train.shifted_in_turn([picture] * len(train.SHIFTS), TINY)
-    assert shown.shape == (len(train.SHIFTS), TINY, TINY, 1)
-    assert len(np.unique(shown.reshape(len(shown), -1), axis=0)) == len(train.SHIFTS)

@@ -1,0 +1,48 @@
+"""A heatmap as a picture that can be laid over the X-ray; Pillow and NumPy only."""
+
+import numpy as np
+from PIL import Image
+
+from ml.preprocess import CANONICAL_SIZE
+
+# Nine colours of matplotlib's "inferno" (Smith and van der Walt 2015, CC0), evenly spaced: its lightness grows evenly
+# with the heat, for colour-blind readers too.
+INFERNO = np.array(
+    [
+        (0, 0, 4),
+        (31, 12, 72),
+        (85, 15, 109),
+        (136, 34, 106),
+        (186, 54, 85),
+        (227, 89, 51),
+        (249, 140, 10),
+        (249, 201, 50),
+        (252, 255, 164),
+    ],
+    np.float32,
+)
+
+
+def smooth(heatmap: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Enlarge a coarse (rows, columns) map of 0..1 to `size` (width, height): (height, width) float32, 0..1.
+
+    The map covers the whole picture, so its cells are stretched to the picture's shape. Raises ValueError for what is
+    no such map.
+    """
+    if heatmap.ndim != 2 or not heatmap.size or not (np.min(heatmap) >= 0 and np.max(heatmap) <= 1):
+        raise ValueError(f"A heatmap has rows and columns of values 0..1; got shape {heatmap.shape}.")
+    enlarged = Image.fromarray(heatmap.astype(np.float32)).resize(size, Image.Resampling.BICUBIC)
+    # Bicubic interpolation overshoots beside a sharp step.
+    return np.clip(np.asarray(enlarged), 0, 1)
+
+
+def heatmap_image(heatmap: np.ndarray, size: tuple[int, int] = (CANONICAL_SIZE, CANONICAL_SIZE)) -> Image.Image:
+    """Give a coarse (rows, columns) map of 0..1 as an RGBA picture of `size` (width, height).
+
+    Without heat it is transparent; the more heat, the lighter and the more opaque. Raises ValueError for what is no
+    such map.
+    """
+    heat = smooth(heatmap, size)
+    places = np.linspace(0, 1, len(INFERNO))
+    colours = [np.interp(heat, places, INFERNO[:, channel]) for channel in range(3)]
+    return Image.fromarray(np.rint(np.stack([*colours, 255 * heat], axis=-1)).astype(np.uint8), "RGBA")

@@ -1,0 +1,173 @@
+"""What is refused, what passes, and what a damaged detector says; by drawn pictures and a network of random weights."""
+
+import dataclasses
+import sys
+from subprocess import run
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageOps
+from sklearn.datasets import load_sample_image
+
+from diagnosis.tests.pictures import chest_like
+from ml.checkpoint import SHIPPED, CheckpointCorrupt, CheckpointMissing
+from ml.classifier import Classifier
+from ml.preprocess import canonical
+from ml.refusal import QUARTERS, Refusal, false_refusals, fit_for, fit_refusal, framed, varied
+from ml.serving import ServingGraph
+
+
+@pytest.fixture(scope="module")
+def graph(untrained):
+    return ServingGraph(untrained)
+
+
+@pytest.fixture(scope="module")
+def chests():
+    return [canonical(chest_like(200 + 5 * seed, 240, seed=seed)) for seed in range(40)]
+
+
+@pytest.fixture(scope="module")
+def refusal(graph, chests):
+    return fit_for(graph.features, chests[:30], seed=1)
+
+
+def test_drawn_chests_that_the_fit_has_not_seen_pass(refusal, graph, chests):
+    assert not refusal.refuses(graph.features(chests[30:])).any()
+
+
+def other_pictures() -> dict[str, Image.Image]:
+    """Draw or fetch pictures that are no chest X-ray."""
+    rng = np.random.default_rng(3)
+    document = Image.new("L", (300, 400), 255)
+    for line in range(20):
+        ImageDraw.Draw(document).text((20, 15 + 18 * line), "".join(map(chr, rng.integers(97, 123, 40))), fill=0)
+    board = np.kron(np.indices((8, 8)).sum(axis=0) % 2, np.ones((40, 40)))
+    return {
+        "black": Image.new("L", (224, 224)),
+        "white": Image.new("L", (224, 224), 255),
+        "noise": Image.fromarray(rng.integers(0, 256, (224, 224), np.uint8)),
+        "checkerboard": Image.fromarray((255 * board).astype(np.uint8)),
+        "document": document,
+        "temple": Image.fromarray(load_sample_image("china.jpg")),
+        "flower": Image.fromarray(load_sample_image("flower.jpg")),
+        "inverted chest": ImageOps.invert(chest_like(seed=50)),
+        "chest on its side": chest_like(seed=50).rotate(90, expand=True),
+    }
+
+
+# Random weights at 32 pixels tell less than trained ones: a black picture is to them an underexposed chest, and a drawn
+# chest has hardly a top and a bottom.
+TOLD_BY_RANDOM_WEIGHTS = ["white", "noise", "checkerboard", "document", "temple", "inverted chest", "chest on its side"]
+
+
+@pytest.mark.parametrize("kind", TOLD_BY_RANDOM_WEIGHTS)
+def test_what_is_no_upright_chest_is_refused(refusal, graph, kind):
+    assert refusal.refuses(graph.features([other_pictures()[kind]])).all()
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return Classifier.load(SHIPPED)
+
+
+@pytest.mark.parametrize("kind", ["black", "white", "noise", "checkerboard", "document", "temple", "flower"])
+def test_the_shipped_model_refuses_what_is_no_chest(shipped, kind):
+    (answer,) = shipped.classify([other_pictures()[kind]])
+
+    assert not answer.is_chest_xray
+
+
+def test_the_same_seed_gives_the_same_detector(graph, chests):
+    one, other = (fit_for(graph.features, chests[:4], seed=2) for _ in range(2))
+
+    for field in dataclasses.fields(Refusal):
+        np.testing.assert_array_equal(getattr(one, field.name), getattr(other, field.name))
+
+
+def test_each_rule_lets_the_usual_pass_and_refuses_what_lies_beyond_its_limit():
+    """Features of a known distribution: 8 channels, ordinary ones around 4; turned ones have the quarters swapped."""
+    rng = np.random.default_rng(0)
+
+    def drawn(n: int, quarters: tuple[float, ...] = (3, 4, 5, 6)) -> np.ndarray:
+        roots = np.repeat(np.array(quarters), 8) + rng.normal(0, 0.2, (n, QUARTERS * 8))
+        return np.square(roots).astype(np.float32)
+
+    refusal = fit_refusal(drawn(300), unseen=drawn(300), turned=drawn(150, (6, 5, 4, 3)))
+
+    ordinary = refusal.refuses(drawn(2000))
+    assert ordinary.mean() <= 0.03  # two rules, each passing 99 %
+    assert refusal.refuses(drawn(100, (6, 5, 4, 3))).all()
+    assert refusal.refuses(drawn(100, (5, 6, 7, 8))).all()
+    assert refusal.refuses(np.full((1, QUARTERS * 8), np.nan, np.float32)).all()
+    assert refusal.refuses(np.zeros((0, QUARTERS * 8), np.float32)).shape == (0,)
+    told = false_refusals(refusal, drawn(2000))
+    assert told["n"] == 2000
+    assert told["low"] <= told["value"] <= told["high"] <= 0.04
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 7), (2, 4096)])
+def test_features_of_another_network_are_an_error_and_not_an_answer(refusal, shape):
+    with pytest.raises(ValueError, match="Expected"):
+        refusal.refuses(np.zeros(shape, np.float32))
+
+
+def test_a_saved_detector_decides_the_same_and_is_small(refusal, graph, chests, tmp_path):
+    refusal.save(tmp_path / "refusal.npz")
+    loaded = Refusal.load(tmp_path / "refusal.npz")
+
+    features = graph.features(chests[:3])
+    np.testing.assert_array_equal(loaded.score(features), refusal.score(features))
+    assert [path.name for path in tmp_path.iterdir()] == ["refusal.npz"]
+    assert (tmp_path / "refusal.npz").stat().st_size < 2**21
+
+
+def test_an_absent_detector_is_missing(tmp_path):
+    with pytest.raises(CheckpointMissing):
+        Refusal.load(tmp_path / "refusal.npz")
+
+
+@pytest.mark.parametrize("damage", ["cut short", "changed", "text", "empty", "one array", "a field less", "not finite"])
+def test_a_damaged_detector_is_corrupt_and_not_an_answer(refusal, tmp_path, damage):
+    path = tmp_path / "refusal.npz"
+    refusal.save(path)
+    whole = path.read_bytes()
+    arrays = dataclasses.asdict(refusal)
+    match damage:
+        case "cut short":
+            path.write_bytes(whole[: len(whole) // 2])
+        case "changed":
+            path.write_bytes(whole[:500] + bytes(100) + whole[600:])
+        case "text":
+            path.write_text("no detector")
+        case "empty":
+            path.write_bytes(b"")
+        case "one array":
+            with path.open("wb") as file:
+                np.save(file, refusal.normal)
+        case "a field less":
+            np.savez(path, **{name: array for name, array in arrays.items() if name != "offset"})
+        case "not finite":
+            np.savez(path, **arrays | {"centre": np.full_like(refusal.centre, np.nan)})
+
+    with pytest.raises(CheckpointCorrupt):
+        Refusal.load(path)
+
+
+def test_a_varied_picture_keeps_its_form():
+    picture = canonical(chest_like())
+    for seed in range(12):
+        changed = varied(picture, np.random.default_rng(seed))
+
+        assert (changed.mode, changed.size) == ("L", picture.size)
+    assert framed(picture, np.random.default_rng(0)).size == picture.size
+
+
+def test_the_decision_needs_no_tensorflow():
+    script = (
+        "import sys, numpy as np; from ml.refusal import Refusal, QUARTERS\n"
+        "z = np.zeros(1, np.float32); r = Refusal(z, z[:, None], np.zeros(QUARTERS, np.float32), np.float32(2))\n"
+        "assert r.refuses(np.ones((1, QUARTERS), np.float32)).all()\n"
+        "assert not {'tensorflow', 'keras'} & set(sys.modules)"
+    )
+    assert run([sys.executable, "-c", script], check=False).returncode == 0
