@@ -1,10 +1,15 @@
-"""Measure a checkpoint on a folder of labelled pictures, through the code that serves them.
+"""Measure a checkpoint at its own operating point on a folder of labelled pictures, through the code that serves them.
 
-    python -m ml.evaluate --data data/chest_xray/test --json report.json --pictures report
+    python -m ml.evaluate --data data/chest_xray/test --report report --robustness
 
-The folder holds NORMAL/ and PNEUMONIA/ with pictures of any size. Every picture counts, exact duplicates too (their
-number is reported). A picture that can't be read has no answer and is in no figure: it is named, and the exit code
-is 1. This is the only program that reads the official test split.
+The folder holds NORMAL/ and PNEUMONIA/ with pictures of any size. Every picture counts: exact duplicates (their number
+is reported), and those that the site would refuse as no chest X-ray (they are counted beside the figures). A picture
+that can't be read has no answer and is in no figure: it is named, and the exit code is 1.
+
+--report DIR writes report.json, report.md, the plots, and errors.png: a contact sheet of wrong answers. The sheet shows
+pictures of the folder: where their licence or somebody's privacy forbids that, it must not be published.
+
+This is the only program that reads the official test split.
 """
 
 import argparse
@@ -19,35 +24,58 @@ import numpy as np
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
-from ml import plots
+from ml import report as reports
 from ml.checkpoint import SHIPPED, Checkpoint, CheckpointError
-from ml.dataset import DatasetError, Example, data_hash, drop_duplicates, read_folder
-from ml.metrics import predictive_values, proportion, summarise
+from ml.dataset import DatasetError, Example, data_hash, drop_duplicates, load_canonical, read_folder
+from ml.gallery import WrongAnswer, contact_sheet
+from ml.metrics import (
+    at_prevalences,
+    curves,
+    recall_by_cause,
+    robustness_point,
+    share_of,
+    summarise,
+    uncertain_summary,
+)
+from ml.shifts import SEVERITIES, SHIFTS, shifted
 
 if TYPE_CHECKING:
-    from ml.classifier import Classifier
+    from ml.classifier import Classification, Classifier
 
 # Originals are up to 2,700 pixels wide: a few at a time, not the folder at once.
 BATCH = 16
 
-# The share of pneumonia among those X-rayed differs from place to place; the data set's own is far above any of them.
-PREVALENCES = (0.05, 0.10, 0.30)
-
-PERCENT = ("accuracy", "recall", "precision", "f1", "specificity", "npv")
+# What a person can look through at one sitting; with more, the most confident of the wrong answers are shown.
+SHOWN_ERRORS = 40
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What a classifier said about a folder: (n,) probabilities of PNEUMONIA for `examples`, in the same order."""
+    """What a classifier said about a folder: n `classifications` of `examples`, in the same order."""
 
     examples: list[Example]
-    probabilities: np.ndarray
+    classifications: "list[Classification]"
     unreadable: list[Example]
 
     @property
     def labels(self) -> np.ndarray:
         """The true labels, (n,) 0/1."""
         return np.array([example.index for example in self.examples])
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """The calibrated probabilities of PNEUMONIA, (n,) 0..1."""
+        return np.array([answer.probability for answer in self.classifications])
+
+    @property
+    def refused(self) -> np.ndarray:
+        """Which pictures the site would refuse as no chest X-ray, (n,) bool."""
+        return np.array([not answer.is_chest_xray for answer in self.classifications])
+
+    @property
+    def patients(self) -> list[str]:
+        """Whose picture each is: intervals are drawn by patient."""
+        return [example.patient for example in self.examples]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -63,11 +91,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         classifier = Classifier.load(arguments.checkpoint)
         answers = ask(classifier, examples)
         report = describe(answers, classifier.checkpoint)
-        print(table(report))
-        if arguments.json:
-            arguments.json.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n")
-        if arguments.pictures:
-            draw(answers, report, arguments.pictures)
+        if arguments.robustness:
+            report["robustness"] = robustness(classifier, answers)
+        print(reports.table(report))
+        write(answers, report, arguments)
     except (DatasetError, CheckpointError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -81,35 +108,39 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder with NORMAL/ and PNEUMONIA/")
     parser.add_argument("--checkpoint", type=Path, default=SHIPPED, metavar="DIR", help="default: the shipped one")
+    parser.add_argument("--report", type=Path, metavar="DIR", help="write figures, plots and the wrong answers there")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
-    parser.add_argument("--pictures", type=Path, metavar="DIR", help="draw confusion, ROC and reliability there")
+    parser.add_argument("--pictures", type=Path, metavar="DIR", help="draw the plots there")
+    parser.add_argument(
+        "--robustness",
+        action="store_true",
+        help=f"measure under each shift at severities {', '.join(map(str, SEVERITIES))} too; one pass for each",
+    )
     return parser.parse_args(argv)
 
 
 def make_places(arguments: argparse.Namespace) -> None:
     """Make the folders that will be written to: better to fail now than after the work."""
-    if arguments.json:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    if arguments.pictures:
-        arguments.pictures.mkdir(parents=True, exist_ok=True)
+    for folder in (arguments.report, arguments.pictures, arguments.json and arguments.json.parent):
+        if folder:
+            folder.mkdir(parents=True, exist_ok=True)
 
 
 def ask(classifier: "Classifier", examples: Sequence[Example]) -> Answers:
     """Let `classifier` answer every picture that can be read. Raises DatasetError when none can."""
     answered: list[Example] = []
     unreadable: list[Example] = []
-    probabilities: list[float] = []
+    classifications: list[Classification] = []
     with tqdm(total=len(examples), unit="picture", disable=None) as progress:
         for start in range(0, len(examples), BATCH):
             batch = [(example, open_picture(example.path)) for example in examples[start : start + BATCH]]
-            pictures = [picture for _, picture in batch if picture is not None]
             answered += [example for example, picture in batch if picture is not None]
             unreadable += [example for example, picture in batch if picture is None]
-            probabilities += [answer.probability for answer in classifier.classify(pictures)]
+            classifications += classifier.classify([picture for _, picture in batch if picture is not None])
             progress.update(len(batch))
     if not answered:
         raise DatasetError(f"None of the {len(examples)} files can be read as a picture.")
-    return Answers(answered, np.array(probabilities), unreadable)
+    return Answers(answered, classifications, unreadable)
 
 
 def open_picture(path: Path) -> Image.Image | None:
@@ -123,25 +154,34 @@ def open_picture(path: Path) -> Image.Image | None:
 
 def describe(answers: Answers, checkpoint: Checkpoint) -> dict[str, Any]:
     """Put everything that was measured into one JSON-ready report; intervals are drawn by patient."""
-    metadata, labels = checkpoint.metadata, answers.labels
-    patients = [example.patient for example in answers.examples]
-    metrics = summarise(answers.probabilities, labels, metadata.threshold, groups=patients)
+    metadata, p, labels, patients = checkpoint.metadata, answers.probabilities, answers.labels, answers.patients
+    threshold = metadata.threshold
+    metrics = summarise(p, labels, threshold, groups=patients)
     every = answers.examples + answers.unreadable
     unique = drop_duplicates(every)
+    causes = [example.cause for example in answers.examples]
     return {
         "n": metrics.pop("n"),
         "confusion": metrics.pop("confusion"),
         "metrics": metrics,
-        "by_cause": recall_by_cause(answers, metadata.threshold),
+        "by_cause": recall_by_cause(p, causes, threshold, groups=patients),
         "predictive_values": at_prevalences(metrics),
+        "uncertain": uncertain_summary(p, labels, threshold, metadata.uncertain, groups=patients),
+        "refused": {**share_of(answers.refused, groups=patients), "count": int(answers.refused.sum())},
+        "curves": curves(p, labels),
+        "wrong": [
+            {"picture": named(answers.examples[i]), "probability": float(p[i]), "refused": bool(answers.refused[i])}
+            for i in wrong(answers, threshold)
+        ],
         "patients": len(set(patients)),
         "duplicates": len(every) - len(unique),
-        "unreadable": [f"{example.label}/{example.path.name}" for example in answers.unreadable],
+        "unreadable": [named(example) for example in answers.unreadable],
         "data_hash": data_hash(unique),
         "checkpoint": {
             "name": metadata.name,
             "sha256": checkpoint.sha256,
-            "threshold": metadata.threshold,
+            "threshold": threshold,
+            "uncertain": list(metadata.uncertain),
             "temperature": metadata.temperature,
             "bias": metadata.bias,
             "preprocessing": metadata.preprocessing,
@@ -149,63 +189,61 @@ def describe(answers: Answers, checkpoint: Checkpoint) -> dict[str, Any]:
     }
 
 
-def recall_by_cause(answers: Answers, threshold: float) -> dict[str, dict]:
-    """Give the recall on bacterial and on viral pneumonia apart, as far as the file names tell the cause."""
-    found = answers.probabilities >= threshold
-    causes = np.array([example.cause or "" for example in answers.examples])
-    return {
-        cause: {"recall": proportion(int(found[causes == cause].sum()), int(of_cause)), "n": int(of_cause)}
-        for cause in ("bacteria", "virus")
-        if (of_cause := (causes == cause).sum())
-    }
+def named(example: Example) -> str:
+    """Name a picture by its label and file."""
+    return f"{example.label}/{example.path.name}"
 
 
-def at_prevalences(metrics: dict[str, Any]) -> list[dict[str, float | None]]:
-    """Give PPV and NPV where pneumonia is as rare as PREVALENCES say; nothing where one label is absent."""
-    recall, specificity = metrics["recall"]["value"], metrics["specificity"]["value"]
-    if recall is None or specificity is None:
-        return []
-    return [{"prevalence": share, **predictive_values(recall, specificity, share)} for share in PREVALENCES]
+def wrong(answers: Answers, threshold: float) -> list[int]:
+    """List the wrong answers by their place among the answers, the farthest from the operating point first."""
+    p = answers.probabilities
+    places = np.flatnonzero((p >= threshold) != answers.labels)
+    return sorted(places.tolist(), key=lambda i: -abs(p[i] - threshold))
 
 
-def table(report: dict[str, Any]) -> str:
-    """Write the report for people."""
-    checkpoint, counts, unreadable = report["checkpoint"], report["confusion"], len(report["unreadable"])
-    causes = report["by_cause"].items()
-    lines = [
-        f"Checkpoint {checkpoint['name']} ({checkpoint['sha256'][:12]}), operating point {checkpoint['threshold']:.3f}",
-        f"n = {report['n']} pictures of {report['patients']} patients",
-        f"{report['duplicates']} exact duplicates, {unreadable} unreadable",
-        "",
-        *(row(name, figure) for name, figure in report["metrics"].items()),
-        *(f"{row(f'recall, {cause}', found['recall'])}  n = {found['n']}" for cause, found in causes),
-        "",
-        f"{'':<18}{'answer NORMAL':>15}{'PNEUMONIA':>12}",
-        f"{'truth NORMAL':<18}{counts['true_normal']:>15}{counts['false_pneumonia']:>12}",
-        f"{'truth PNEUMONIA':<18}{counts['false_normal']:>15}{counts['true_pneumonia']:>12}",
+def robustness(classifier: "Classifier", answers: Answers) -> dict[str, list[dict[str, Any]]]:
+    """Measure the answered pictures under every shift and severity; severity 0 are the answers that are there."""
+    threshold, labels = classifier.checkpoint.metadata.threshold, answers.labels
+    pictures = [load_canonical(example.path) for example in answers.examples]
+    plain = robustness_point(answers.probabilities, labels, threshold, severity=0.0)
+    found = {shift: [plain] for shift in SHIFTS if shift != "none"}
+    passes = [(shift, severity) for shift in found for severity in SEVERITIES]
+    for shift, severity in tqdm(passes, unit="pass", disable=None):
+        probabilities: list[float] = []
+        for start in range(0, len(pictures), BATCH):
+            batch = [shifted(picture, shift, severity) for picture in pictures[start : start + BATCH]]
+            probabilities += [answer.probability for answer in classifier.classify(batch)]
+        found[shift].append(robustness_point(probabilities, labels, threshold, severity=severity))
+    return found
+
+
+def write(answers: Answers, report: dict[str, Any], arguments: argparse.Namespace) -> None:
+    """Write what the command line asks for; the folders are there."""
+    for path in (arguments.json, arguments.report and arguments.report / "report.json"):
+        if path:
+            path.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n")
+    if arguments.pictures:
+        reports.draw(report, arguments.pictures)
+    if arguments.report:
+        plots = reports.draw(report, arguments.report)
+        sheet = show_errors(answers, report["checkpoint"]["threshold"], arguments.report / "errors.png")
+        text = reports.as_markdown(report, plots=plots, errors=sheet)
+        (arguments.report / "report.md").write_text(text)
+
+
+def show_errors(answers: Answers, threshold: float, path: Path) -> Path | None:
+    """Draw the worst SHOWN_ERRORS of the wrong answers into a contact sheet; None where there is none."""
+    shown = [
+        WrongAnswer(
+            picture=load_canonical(answers.examples[i].path),
+            name=answers.examples[i].path.name,
+            label=answers.examples[i].label,
+            probability=answers.classifications[i].probability,
+            heatmap=answers.classifications[i].heatmap,
+        )
+        for i in wrong(answers, threshold)[:SHOWN_ERRORS]
     ]
-    return "\n".join(lines)
-
-
-def row(name: str, figure: dict[str, float | None]) -> str:
-    """Write one figure with its interval."""
-    if figure["value"] is None:
-        return f"{name:<18}  undefined"
-    digits = ".1%" if name.split(",")[0] in PERCENT else ".4f"
-    return f"{name:<18}{figure['value']:>9{digits}}  ({figure['low']:{digits}} to {figure['high']:{digits}})"
-
-
-def draw(answers: Answers, report: dict[str, Any], folder: Path) -> list[Path]:
-    """Draw what the report allows: no ROC curve where one label is absent."""
-    metrics, threshold = report["metrics"], report["checkpoint"]["threshold"]
-    p, labels = answers.probabilities, answers.labels
-    drawn = [
-        plots.confusion_matrix(report["confusion"], folder / "confusion.png"),
-        plots.reliability(p, labels, folder / "reliability.png", ece=metrics["ece"]),
-    ]
-    if metrics["auc"]["value"] is not None:
-        drawn.append(plots.roc_curve(p, labels, folder / "roc.png", threshold=threshold, auc=metrics["auc"]))
-    return drawn
+    return contact_sheet(shown, path) if shown else None
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""Pictures of a training run and of an evaluation, written as PNG files.
+"""Plots of a training run, of an evaluation and of the model card, written as PNG or SVG by the name of the file.
 
-Figures are made without pyplot, so that drawing changes no state of the calling program.
+Curves come as `ml.metrics.curves` gives them. Figures are made without pyplot, so that drawing changes no state of the
+calling program.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,18 +10,20 @@ from pathlib import Path
 
 import numpy as np
 import seaborn as sns
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import ArrayLike
-from sklearn.metrics import roc_curve as roc_points
 
 from ml.labels import LABELS
-from ml.metrics import checked, reliability_bins
 
 # Okabe & Ito: told apart by colour-blind people, too.
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#6B6B6B"
+
+Points = Sequence[Sequence[float]]
+
+ROBUSTNESS = (("recall", "sensitivity", BLUE), ("specificity", "specificity", ORANGE))
 
 # What the held-out pictures are called in the legends: they are shown under changed light, sharpness and framing.
 CURVES = (("", "training", BLUE), ("val_", "held out", ORANGE))
@@ -28,17 +31,21 @@ PANELS = (("loss", "Loss"), ("accuracy", "Accuracy"), ("auc", "AUC"))
 
 
 @contextmanager
-def _drawing(path: Path, *, panels: int = 1) -> Iterator[list[Axes]]:
-    """Give the axes of a new figure and write it to `path` afterwards."""
+def _drawing(
+    path: Path, *, rows: int = 1, panels: int = 1, size: float = 4.4, share: bool = False
+) -> Iterator[list[Axes]]:
+    """Give the axes of a new figure, row by row, and write it to `path` afterwards; `size` inches a panel."""
     with sns.axes_style("whitegrid", {"axes.edgecolor": "0.75"}), sns.plotting_context("notebook", font_scale=0.9):
-        figure = Figure(figsize=(4.6 * panels + 0.6, 4.4), layout="constrained")
+        figure = Figure(figsize=((size + 0.2) * panels + 0.6, size * rows), layout="constrained")
         FigureCanvasAgg(figure)
-        axes = figure.subplots(1, panels, squeeze=False)[0]
+        axes = figure.subplots(rows, panels, squeeze=False, sharex=share, sharey=share).ravel()
         yield list(axes)
         for axis in axes:
             sns.despine(ax=axis)
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=150)
+        # The same figures give the same SVG, byte by byte, and the browser sets the text.
+        with rc_context({"svg.hashsalt": "pneumonia", "svg.fonttype": "none"}):
+            figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
 def learning_curves(rows: Sequence[Mapping], path: Path) -> Path:
@@ -83,24 +90,41 @@ def confusion_matrix(counts: Mapping[str, int], path: Path, *, title: str = "Con
     return path
 
 
-def roc_curve(probabilities: ArrayLike, labels: ArrayLike, path: Path, *, threshold: float, auc: Mapping) -> Path:
-    """Draw the ROC curve with the operating point; `auc` is {"value", "low", "high"}. Needs both labels."""
-    p, y = checked(probabilities, labels)
-    false_alarms, found, _ = roc_points(y, p, drop_intermediate=False)
+def roc_curve(points: Points, path: Path, *, summary: Mapping, threshold: float) -> Path:
+    """Draw the ROC curve with the operating point; `summary` is that of `ml.metrics.summarise`."""
+    auc = summary["auc"]
     with _drawing(path) as (axis,):
         axis.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1)
-        area = f"AUC {auc['value']:.3f} ({auc['low']:.3f}–{auc['high']:.3f})"
-        axis.plot(false_alarms, found, color=BLUE, linewidth=2, label=area)
-        point = np.mean(p[y == 0] >= threshold), np.mean(p[y == 1] >= threshold)
-        axis.plot(*point, "o", color=ORANGE, markersize=9, label=f"operating point {threshold:.3f}")
-        axis.set(title=f"ROC (n = {len(y)})", xlabel="1 − specificity", ylabel="Sensitivity (recall)", aspect="equal")
+        axis.plot(*zip(*points, strict=True), color=BLUE, linewidth=2, label=f"AUC {_with_interval(auc)}")
+        _mark(axis, 1 - summary["specificity"]["value"], summary["recall"]["value"], threshold)
+        axis.set(
+            title=f"ROC (n = {summary['n']})", xlabel="1 − specificity", ylabel="Sensitivity (recall)", aspect="equal"
+        )
         axis.legend(loc="lower right", frameon=False)
     return path
 
 
-def reliability(probabilities: ArrayLike, labels: ArrayLike, path: Path, *, ece: Mapping) -> Path:
+def precision_recall_curve(points: Points, path: Path, *, summary: Mapping, threshold: float) -> Path:
+    """Draw precision over recall with the operating point, and what answering PNEUMONIA always would give."""
+    counts, n = summary["confusion"], summary["n"]
+    share = (counts["true_pneumonia"] + counts["false_normal"]) / n
+    with _drawing(path) as (axis,):
+        axis.axhline(share, color=GREY, linestyle=":", linewidth=1, label=f"share of PNEUMONIA {share:.0%}")
+        area = f"average precision {_with_interval(summary['auprc'])}"
+        axis.plot(*zip(*points, strict=True), color=BLUE, linewidth=2, label=area)
+        if summary["precision"]["value"] is not None:  # nobody is called ill where the threshold is out of reach
+            _mark(axis, summary["recall"]["value"], summary["precision"]["value"], threshold)
+        axis.set(
+            title=f"Precision and recall (n = {n})", xlabel="Sensitivity (recall)", ylabel="Precision (PPV)",
+            xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), aspect="equal",
+        )  # fmt: skip
+        axis.legend(loc="lower left", frameon=False)
+    return path
+
+
+def reliability(bins: Points, path: Path, *, ece: Mapping) -> Path:
     """Draw the share of PNEUMONIA against the probability of it, bin by bin; `ece` is {"value", "low", "high"}."""
-    mean, share, counts = reliability_bins(probabilities, labels)
+    mean, share, counts = (np.array(column) for column in zip(*bins, strict=True))
     with _drawing(path) as (axis,):
         axis.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1, label="perfect calibration")
         axis.plot(mean, share, color=BLUE, linewidth=1.5, label=f"ECE {ece['value']:.3f}")
@@ -111,3 +135,32 @@ def reliability(probabilities: ArrayLike, labels: ArrayLike, path: Path, *, ece:
         )  # fmt: skip
         axis.legend(loc="upper left", frameon=False)
     return path
+
+
+def robustness(shifts: Mapping[str, Sequence[Mapping]], path: Path) -> Path:
+    """Draw sensitivity and specificity over the severity of each shift, one small panel a shift.
+
+    Takes {shift: points of `ml.metrics.robustness_point`}; severity 0 is the picture as it is.
+    """
+    panels = min(5, len(shifts))
+    worst = min(point[key] or 0 for points in shifts.values() for point in points for key, *_ in ROBUSTNESS)
+    with _drawing(path, rows=-(-len(shifts) // panels), panels=panels, size=2.1, share=True) as axes:
+        for axis, (shift, points) in zip(axes, shifts.items(), strict=False):
+            severities = [point["severity"] for point in points]
+            for key, name, colour in ROBUSTNESS:
+                values = [np.nan if point[key] is None else point[key] for point in points]
+                axis.plot(severities, values, color=colour, marker="o", markersize=4, linewidth=2, label=name)
+            axis.set(title=shift, ylim=(min(0.5, worst - 0.05), 1.03))
+        for axis in axes[len(shifts) :]:
+            axis.set_visible(False)
+        axes[0].figure.supxlabel("Severity", fontsize="medium")
+        axes[0].legend(loc="lower left", frameon=False)
+    return path
+
+
+def _mark(axis: Axes, x: float, y: float, threshold: float) -> None:
+    axis.plot(x, y, "o", color=ORANGE, markersize=9, label=f"operating point {threshold:.3f}")
+
+
+def _with_interval(figure: Mapping) -> str:
+    return f"{figure['value']:.3f} ({figure['low']:.3f}–{figure['high']:.3f})"

@@ -1,30 +1,99 @@
-"""The evaluation from end to end, on a tiny checkpoint."""
+"""The evaluation from end to end: on a classifier that reads the drawings' lungs, and once on a tiny trained one."""
 
 import json
+import sys
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from ml import evaluate
-from ml.checkpoint import WEIGHTS_FILE, Checkpoint
+from ml import evaluate, plots
+from ml import report as reports
+from ml.checkpoint import REFUSAL_FILE, WEIGHTS_FILE, Checkpoint, Metadata, file_sha256, write_metadata
 from ml.dataset import Example
+from ml.gallery import MARGIN, SIDE
+from ml.metrics import PREVALENCES
+from ml.shifts import SEVERITIES, SHIFTS
 from ml.tests.conftest import draw_xray
 
-FIGURES = ("accuracy", "recall", "precision", "f1", "specificity", "auc", "log_loss", "ece")
+FIGURES = ("accuracy", "recall", "precision", "f1", "specificity", "npv", "auc", "auprc", "log_loss", "brier", "ece")
+PLOTS = {"confusion.png", "reliability.png", "roc.png", "precision_recall.png"}
+
+# White lungs are ill; between the two kinds of drawings lies much room.
+HEALTHY, ILL = 40.0, 210.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a Classification holds."""
+
+    probability: float
+    is_chest_xray: bool
+    heatmap: np.ndarray
+
+
+class LungReader:
+    """Answers by the grey level of the right lung; what is one level all over is no chest X-ray."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
+        self.batches: list[int] = []
+
+    def classify(self, pictures):
+        self.batches.append(len(pictures))
+        return [self._answer(picture.convert("L").resize((32, 32))) for picture in pictures]
+
+    def _answer(self, picture: Image.Image) -> Answer:
+        level = (picture.getpixel((9, 16)) - HEALTHY) / (ILL - HEALTHY)
+        flat = np.ptp(np.asarray(picture)) == 0
+        return Answer(float(np.clip(level, 0.02, 0.98)), not flat, np.eye(4, dtype=np.float32))
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory) -> Checkpoint:
+    """A checkpoint that can be verified; nobody loads its weights."""
+    folder = tmp_path_factory.mktemp("checkpoint")
+    for name in (WEIGHTS_FILE, REFUSAL_FILE):
+        (folder / name).write_bytes(name.encode())
+    metadata = Metadata(
+        name="lungs",
+        created="2026-01-01T00:00:00+00:00",
+        image_size=32,
+        temperature=1.5,
+        bias=0.1,
+        threshold=0.5,
+        uncertain=(0.4, 0.6),
+        weights_sha256=file_sha256(folder / WEIGHTS_FILE),
+        refusal_sha256=file_sha256(folder / REFUSAL_FILE),
+    )
+    return write_metadata(folder, metadata)
 
 
 @pytest.fixture
-def run(resumed_run, tmp_path):
-    """Give a function that evaluates a folder and returns (exit code, the JSON or None)."""
+def run(checkpoint, tmp_path, monkeypatch):
+    """Give a function that evaluates a folder by a LungReader and returns (exit code, the JSON or None)."""
+    loaded = SimpleNamespace(load=lambda folder: LungReader(Checkpoint.read(folder)))
+    monkeypatch.setitem(sys.modules, "ml.classifier", SimpleNamespace(Classifier=loaded))
 
-    def evaluated(data: Path, *, checkpoint: Path = resumed_run.folder / "checkpoint", flags: tuple[str, ...] = ()):
+    def evaluated(data: Path, *flags: str, folder: Path = checkpoint.folder):
         report = tmp_path / "out" / "report.json"
-        code = evaluate.main(["--data", str(data), "--checkpoint", str(checkpoint), "--json", str(report), *flags])
+        code = evaluate.main(["--data", str(data), "--checkpoint", str(folder), "--json", str(report), *flags])
         return code, json.loads(report.read_text()) if report.exists() else None
 
     return evaluated
+
+
+def with_mistakes(folder: Path, *, count: int) -> Path:
+    """Put drawings of ill lungs among the normals, each another patient's."""
+    for i in range(count):
+        draw_xray(ill=True, seed=500 + i).save(folder / "NORMAL" / f"IM-{900 + i:04d}-0001.jpeg")
+    return folder
+
+
+# --- bad input ---
 
 
 def test_a_missing_folder_is_one_line_and_exit_code_1(run, tmp_path, capsys):
@@ -33,16 +102,17 @@ def test_a_missing_folder_is_one_line_and_exit_code_1(run, tmp_path, capsys):
 
 
 def test_a_missing_checkpoint_is_one_line_and_exit_code_1(run, make_folder, tmp_path, capsys):
-    assert run(make_folder(), checkpoint=tmp_path / "absent") == (1, None)
+    assert run(make_folder(), folder=tmp_path / "absent") == (1, None)
     assert capsys.readouterr().err == f"There is no checkpoint in {tmp_path / 'absent'}: checkpoint.json is absent.\n"
 
 
-def test_truncated_weights_are_one_line_and_exit_code_1(run, make_folder, resumed_run, tmp_path, capsys):
+def test_truncated_weights_are_one_line_and_exit_code_1(run, make_folder, checkpoint, tmp_path, capsys):
     broken = tmp_path / "broken"
     broken.mkdir()
-    (broken / "checkpoint.json").write_bytes((resumed_run.folder / "checkpoint" / "checkpoint.json").read_bytes())
+    for path in checkpoint.folder.iterdir():
+        (broken / path.name).write_bytes(path.read_bytes())
     (broken / WEIGHTS_FILE).write_bytes(b"half of it")
-    assert run(make_folder(), checkpoint=broken) == (1, None)
+    assert run(make_folder(), folder=broken) == (1, None)
     assert "truncated or was changed" in capsys.readouterr().err
 
 
@@ -64,6 +134,9 @@ def test_a_folder_without_one_readable_picture_is_an_error(run, tmp_path, capsys
     assert "None of the 2 files" in capsys.readouterr().err
 
 
+# --- what is measured ---
+
+
 def test_the_report_has_every_promised_figure_with_its_interval(run, make_folder):
     code, report = run(make_folder(patients=4))
     assert code == 0
@@ -72,20 +145,62 @@ def test_the_report_has_every_promised_figure_with_its_interval(run, make_folder
         assert set(report["metrics"][name]) == {"value", "low", "high"}
         assert report["metrics"][name]["low"] <= report["metrics"][name]["value"] <= report["metrics"][name]["high"]
     assert report["by_cause"]["bacteria"]["n"] == report["by_cause"]["virus"]["n"] == 2
-    assert [row["prevalence"] for row in report["predictive_values"]] == list(evaluate.PREVALENCES)
+    assert [row["prevalence"] for row in report["predictive_values"]] == list(PREVALENCES)
+    assert set(report["curves"]) == {"roc", "precision_recall", "reliability"}
 
 
-def test_the_tiny_network_learned_to_tell_the_drawings_apart(run, train_folder):
-    assert run(train_folder)[1]["metrics"]["auc"]["value"] > 0.9
+def test_pictures_that_would_be_refused_are_measured_and_counted_beside(run, make_folder, capsys):
+    folder = make_folder(patients=3)
+    Image.new("L", (80, 80), 40).save(folder / "NORMAL" / "IM-0050-0001.png")
+    _, report = run(folder)
+    assert report["n"] == 7
+    assert (report["refused"]["count"], report["refused"]["n"]) == (1, 7)
+    assert "refused as no chest X-ray: 1 of 7" in capsys.readouterr().out
 
 
-def test_the_report_names_the_checkpoint(run, make_folder, resumed_run):
-    checkpoint = Checkpoint.read(resumed_run.folder / "checkpoint")
+def test_answers_within_the_band_of_the_checkpoint_are_counted_as_uncertain(run, make_folder):
+    folder = make_folder(patients=2)
+    middle = round((HEALTHY + ILL) / 2 + 5)
+    Image.new("L", (80, 80), middle).save(folder / "PNEUMONIA" / "person70_virus_1.png")
+    _, report = run(folder)
+    assert report["uncertain"]["share"]["value"] == pytest.approx(1 / 5)
+    assert report["uncertain"]["accuracy_inside"] == pytest.approx(
+        {"value": 1, "low": 0.2065, "high": 1, "n": 1}, abs=1e-3
+    )
+    assert report["uncertain"]["accuracy_outside"]["n"] == 4
+
+
+def test_wrong_answers_are_named_the_most_confident_first(run, make_folder):
+    folder = with_mistakes(make_folder(patients=3), count=1)
+    Image.new("L", (80, 80), 127).save(folder / "NORMAL" / "IM-0950-0001.png")
+    assert [wrong["picture"] for wrong in run(folder)[1]["wrong"]] == [
+        "NORMAL/IM-0900-0001.jpeg",
+        "NORMAL/IM-0950-0001.png",
+    ]
+
+
+def test_intervals_are_by_patient(run, make_folder):
+    folder = with_mistakes(make_folder("many", patients=4), count=4)
+    of_many = run(folder)[1]["metrics"]
+    for i in range(1, 4):
+        first, other = folder / "NORMAL" / "IM-0900-0001.jpeg", folder / "NORMAL" / f"IM-{900 + i:04d}-0001.jpeg"
+        other.rename(first.with_name(f"IM-0900-000{i + 1}.jpeg"))
+    of_one = run(folder)[1]["metrics"]
+    assert of_one["specificity"]["value"] == of_many["specificity"]["value"] == 0.5
+    assert of_one["specificity"]["low"] < of_many["specificity"]["low"]
+
+
+def test_the_report_names_the_checkpoint(run, make_folder, checkpoint):
     named = run(make_folder())[1]["checkpoint"]
-    assert named["sha256"] == checkpoint.sha256
-    assert named["threshold"] == checkpoint.metadata.threshold
-    assert named["temperature"] == checkpoint.metadata.temperature
-    assert named["name"] == "tiny"
+    assert named == {
+        "name": "lungs",
+        "sha256": checkpoint.sha256,
+        "threshold": 0.5,
+        "uncertain": [0.4, 0.6],
+        "temperature": 1.5,
+        "bias": 0.1,
+        "preprocessing": checkpoint.metadata.preprocessing,
+    }
 
 
 def test_duplicates_count_and_are_reported(run, make_folder):
@@ -100,7 +215,7 @@ def test_full_size_pictures_of_any_mode_are_answered(run, make_folder):
     large = draw_xray(ill=True, size=(1800, 1300))
     large.convert("RGB").save(folder / "PNEUMONIA" / "person8_virus_1.jpg")
     large.convert("RGBA").save(folder / "PNEUMONIA" / "person9_virus_1.png")
-    assert run(folder)[1]["n"] == 4
+    assert run(folder)[1]["confusion"]["true_pneumonia"] == 3
 
 
 def test_a_picture_is_turned_as_its_camera_says(tmp_path):
@@ -111,35 +226,126 @@ def test_a_picture_is_turned_as_its_camera_says(tmp_path):
     assert evaluate.open_picture(tmp_path / "turned.jpeg").size == (20, 40)
 
 
+def test_a_large_folder_goes_through_the_classifier_in_batches(checkpoint, train_folder):
+    reader = LungReader(checkpoint)
+    answers = evaluate.ask(reader, evaluate.read_folder(train_folder))
+    assert reader.batches == [16, 12]
+    assert len(answers.probabilities) == 28
+
+
+def test_one_label_alone_is_reported_without_a_roc_curve(tmp_path, checkpoint):
+    answers = evaluate.Answers(
+        examples=[Example(Path("person1_virus_1.jpeg"), "PNEUMONIA", f"p{i}", str(i)) for i in range(3)],
+        classifications=[Answer(probability, True, np.zeros((2, 2))) for probability in (0.2, 0.7, 0.9)],
+        unreadable=[],
+    )
+    report = evaluate.describe(answers, checkpoint)
+    assert "undefined" in reports.table(report)
+    assert report["predictive_values"] == []
+    assert {path.name for path in reports.draw(report, tmp_path)} == {"confusion.png", "reliability.png"}
+    assert "| specificity | – |" in reports.as_markdown(report, plots=[], errors=None)
+
+
+# --- robustness ---
+
+
+def test_robustness_measures_every_shift_at_every_severity(run, make_folder, tmp_path):
+    _, report = run(make_folder(patients=2), "--robustness")
+    assert set(report["robustness"]) == set(SHIFTS) - {"none"}
+    for points in report["robustness"].values():
+        assert [point["severity"] for point in points] == [0.0, *SEVERITIES]
+        assert points[0] == report["robustness"]["darker"][0]
+        assert all(point["n"] == 4 for point in points)
+    # Grey levels 35 and 52 lower are what a reader of grey levels sees.
+    darker = [point["recall"] for point in report["robustness"]["darker"]]
+    assert darker[0] == 1.0
+    assert darker == sorted(darker, reverse=True)
+    assert "| darker | 1.5 |" in reports.as_markdown(report, plots=[], errors=None)
+    assert plots.robustness({"darker": report["robustness"]["darker"]}, tmp_path / "robustness.png").exists()
+
+
+# --- what is written ---
+
+
+def test_it_works_without_writing_anything(run, make_folder, checkpoint, tmp_path, monkeypatch):
+    folder = make_folder()
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    assert evaluate.main(["--data", str(folder), "--checkpoint", str(checkpoint.folder)]) == 0
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_pictures_are_drawn_and_people_get_a_table(run, make_folder, tmp_path, capsys):
-    run(make_folder(patients=4), flags=("--pictures", str(tmp_path / "pictures")))
-    names = {path.name for path in (tmp_path / "pictures").iterdir()}
-    assert names == {"confusion.png", "reliability.png", "roc.png"}
+    run(with_mistakes(make_folder(patients=4), count=1), "--pictures", str(tmp_path / "pictures"))
+    assert {path.name for path in (tmp_path / "pictures").iterdir()} == PLOTS
     printed = capsys.readouterr().out
-    assert "n = 8 pictures of 8 patients" in printed
+    assert "n = 9 pictures of 9 patients" in printed
     assert "0 exact duplicates, 0 unreadable" in printed
     assert all(name in printed for name in FIGURES)
 
 
-def test_it_works_without_writing_anything(make_folder, resumed_run, tmp_path, monkeypatch):
-    folder = make_folder()
-    monkeypatch.chdir(tmp_path)
-    before = sorted(tmp_path.rglob("*"))
-    assert evaluate.main(["--data", str(folder), "--checkpoint", str(resumed_run.folder / "checkpoint")]) == 0
-    assert sorted(tmp_path.rglob("*")) == before
+def test_a_report_folder_gets_everything_to_read_and_to_show(run, make_folder, tmp_path):
+    folder = tmp_path / "report"
+    _, report = run(with_mistakes(make_folder(patients=4), count=3), "--report", str(folder))
+    assert {path.name for path in folder.iterdir()} == PLOTS | {"report.json", "report.md", "errors.png"}
+    assert json.loads((folder / "report.json").read_text()) == report
+    text = (folder / "report.md").read_text()
+    assert "n = 11 pictures of 11 patients" in text
+    assert "| NORMAL | PNEUMONIA | 3 |" in text
+    assert "| bacteria | 100.0 %" in text
+    assert "Refused as no chest X-ray: 0 of 11" in text
+    assert "do not publish it" in text
+    assert all(f"({name})" in text for name in PLOTS | {"errors.png"})
+
+
+@pytest.fixture
+def answered(checkpoint):
+    """Give a function that lets a LungReader answer a folder."""
+    return lambda folder: evaluate.ask(LungReader(checkpoint), evaluate.read_folder(folder))
+
+
+def test_the_gallery_shows_each_wrong_answer_beside_its_heatmap(answered, make_folder, tmp_path):
+    answers = answered(with_mistakes(make_folder(patients=4), count=3))
+    with Image.open(evaluate.show_errors(answers, 0.5, tmp_path / "errors.png")) as sheet:
+        assert sheet.width > 3 * 2 * SIDE
+        right = np.asarray(sheet.convert("RGB"), int)[MARGIN : MARGIN + SIDE]
+    plain, heated = right[:, MARGIN : MARGIN + SIDE], right[:, MARGIN + SIDE : MARGIN + 2 * SIDE]
+    assert np.ptp(plain, axis=2).max() == 0  # grey
+    assert np.ptp(heated, axis=2).max() > 50  # coloured where the heat is
+    assert (plain[-20:, :20] == heated[-20:, :20]).all()  # and only there: the heat lies on the diagonal
+
+
+def test_without_a_wrong_answer_there_is_no_gallery(answered, make_folder, checkpoint, tmp_path):
+    answers = answered(make_folder(patients=2))
+    sheet = evaluate.show_errors(answers, 0.5, tmp_path / "errors.png")
+    assert sheet is None
+    assert not (tmp_path / "errors.png").exists()
+    assert "There are none." in reports.as_markdown(evaluate.describe(answers, checkpoint), plots=[], errors=sheet)
+
+
+def test_of_many_wrong_answers_the_worst_are_shown(answered, make_folder, tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(evaluate, "contact_sheet", lambda errors, path: shown.extend(errors))
+    monkeypatch.setattr(evaluate, "SHOWN_ERRORS", 2)
+    answers = answered(with_mistakes(make_folder(patients=2), count=5))
+    evaluate.show_errors(answers, 0.5, tmp_path / "errors.png")
+    wrong = [
+        answer.probability for answer, label in zip(answers.classifications, answers.labels, strict=True) if not label
+    ]
+    assert [error.probability for error in shown] == sorted(wrong, reverse=True)[:2]
 
 
 def test_the_shipped_checkpoint_is_the_default():
     assert evaluate.parse_arguments(["--data", "x"]).checkpoint == evaluate.SHIPPED
 
 
-def test_one_label_alone_is_reported_without_a_roc_curve(tmp_path, resumed_run):
-    answers = evaluate.Answers(
-        examples=[Example(Path("person1_virus_1.jpeg"), "PNEUMONIA", f"p{i}", str(i)) for i in range(3)],
-        probabilities=np.array([0.2, 0.7, 0.9]),
-        unreadable=[],
-    )
-    report = evaluate.describe(answers, Checkpoint.read(resumed_run.folder / "checkpoint"))
-    assert "undefined" in evaluate.table(report)
-    assert report["predictive_values"] == []
-    assert {path.name for path in evaluate.draw(answers, report, tmp_path)} == {"confusion.png", "reliability.png"}
+# --- the network ---
+
+
+def test_a_trained_network_is_measured_through_the_code_that_serves_it(train_folder, resumed_run, tmp_path):
+    folder = resumed_run.folder / "checkpoint"
+    assert evaluate.main(["--data", str(train_folder), "--checkpoint", str(folder), "--report", str(tmp_path)]) == 0
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["metrics"]["auc"]["value"] > 0.9
+    assert report["checkpoint"]["sha256"] == Checkpoint.read(folder).sha256
+    assert report["refused"]["n"] == 28

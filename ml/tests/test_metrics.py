@@ -6,7 +6,22 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from ml.metrics import confusion, predictive_values, proportion, reliability_bins, summarise
+from ml.metrics import (
+    CURVE_POINTS,
+    at_prevalences,
+    confusion,
+    curves,
+    effective_size,
+    predictive_values,
+    proportion,
+    recall_by_cause,
+    reliability_bins,
+    robustness_point,
+    share_of,
+    summarise,
+    thinned,
+    uncertain_summary,
+)
 
 NAMES = {
     *("accuracy", "recall", "precision", "f1", "specificity", "npv"),
@@ -146,3 +161,125 @@ def test_pictures_of_few_patients_are_worth_less_than_as_many_patients(scored):
 def test_predictive_values_follow_the_prevalence():
     assert predictive_values(0.9, 0.8, 0.1) == pytest.approx({"ppv": 0.09 / 0.27, "npv": 0.72 / 0.73})
     assert predictive_values(1.0, 1.0, 0.0) == {"ppv": None, "npv": 1.0}
+
+
+def test_a_summary_without_one_label_has_no_predictive_values(scored):
+    assert at_prevalences(summarise([0.2, 0.7], [1, 1], 0.5, draws=10)) == []
+    assert [row["prevalence"] for row in at_prevalences(summarise(*scored, 0.5, draws=10))] == [0.05, 0.10, 0.30]
+
+
+# --- intervals of proportions by patient ---
+
+
+def test_independent_pictures_are_worth_what_they_are():
+    hits = np.arange(200) % 5 > 0
+    assert effective_size(hits, list(range(200))) == pytest.approx(199, abs=1)
+
+
+def test_pictures_that_share_their_patients_fate_are_worth_one_each_patient():
+    hits, patients = np.repeat(np.arange(50) % 5 > 0, 4), np.repeat(np.arange(50), 4).tolist()
+    assert effective_size(hits, patients) == pytest.approx(49, abs=1)
+    alone, together = share_of(hits), share_of(hits, groups=patients)
+    assert alone["value"] == together["value"] == 0.8
+    assert together["low"] < alone["low"]
+    assert alone["high"] < together["high"]
+
+
+def test_where_all_are_alike_each_patient_counts_once():
+    assert effective_size([True] * 12, ["a", "b", "c"] * 4) == 3
+    assert share_of([True] * 12, groups=["a", "b", "c"] * 4) == {**proportion(3, 3), "n": 12}
+
+
+def test_patients_never_make_an_interval_narrower_than_single_pictures():
+    hits = [True, False] * 20  # each patient has one of either: less spread than chance gives
+    assert effective_size(hits, np.repeat(np.arange(20), 2).tolist()) == 40
+
+
+def test_a_summary_by_patient_has_wider_proportions(scored):
+    p, y = (np.repeat(values, 4) for values in scored)
+    patients = np.repeat(np.arange(len(scored[0])), 4).tolist()
+    alone, together = summarise(p, y, 0.5, draws=10), summarise(p, y, 0.5, groups=patients, draws=10)
+    for name in ("accuracy", "recall", "precision", "specificity", "npv"):
+        assert set(together[name]) == {"value", "low", "high"}
+        assert together[name]["value"] == alone[name]["value"]
+        assert together[name]["low"] < alone[name]["low"], name
+
+
+# --- what the metadata hold ---
+
+
+def area_below(points: list[list[float]]) -> float:
+    x, y = np.array(points).T
+    return float(np.trapezoid(y, x))
+
+
+def test_curves_of_impossible_input_are_refused():
+    with pytest.raises(ValueError, match="as many"):
+        curves([0.5], [0, 1])
+
+
+def test_the_stored_curves_are_thin_and_still_tell_the_area(scored):
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 3000)
+    p = 1 / (1 + np.exp(-rng.normal(2.0 * (y - 0.5), 1.0)))
+    found = curves(p, y)
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    for name in ("roc", "precision_recall"):
+        assert len(found[name]) == CURVE_POINTS
+        assert np.array(found[name]).round(4).tolist() == found[name]
+    assert (found["roc"][0], found["roc"][-1]) == ([0, 0], [1, 1])
+    assert (np.diff(found["roc"], axis=0) >= 0).all()
+    assert area_below(found["roc"]) == pytest.approx(sklearn_metrics.roc_auc_score(y, p), abs=2e-3)
+    assert (found["precision_recall"][0][0], found["precision_recall"][-1][0]) == (0, 1)
+    area = sklearn_metrics.average_precision_score(y, p)
+    assert area_below(found["precision_recall"]) == pytest.approx(area, abs=5e-3)
+
+
+def test_a_curve_with_few_corners_keeps_every_one_of_them():
+    assert curves([0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1])["roc"] == [[0, 0], [0, 0.5], [0.5, 0.5], [0.5, 1], [1, 1]]
+
+
+def test_thinning_keeps_a_sharp_corner_among_thousands_of_points():
+    up, along = np.linspace(0, 1, 3000), np.linspace(0, 1, 3000)[1:]
+    line = np.vstack([np.column_stack([0 * up, up]), np.column_stack([along, 0 * along + 1])])
+    assert [0.0, pytest.approx(1.0, abs=1e-3)] in thinned(line)
+
+
+def test_the_stored_reliability_is_that_of_the_bins(scored):
+    mean, share, counts = reliability_bins(*scored)
+    found = curves(*scored)["reliability"]
+    assert [row[2] for row in found] == counts.tolist()
+    assert np.array(found)[:, :2] == pytest.approx(np.column_stack([mean, share]), abs=5e-5)
+
+
+def test_curves_of_one_label_hold_its_reliability_alone():
+    assert curves([0.2, 0.7], [1, 1]) == {"reliability": [[0.2, 1.0, 1], [0.7, 1.0, 1]]}
+
+
+def test_the_recall_of_each_cause_says_its_n():
+    causes = ["bacteria", "bacteria", "virus", None]
+    found = recall_by_cause([0.9, 0.4, 0.8, 0.9], causes, 0.5)
+    assert found == {"bacteria": {**proportion(1, 2), "n": 2}, "virus": {**proportion(1, 1), "n": 1}}
+    assert recall_by_cause([0.9], [None], 0.5) == {}
+
+
+def test_the_ends_of_the_band_are_uncertain():
+    found = uncertain_summary([0.2, 0.3, 0.5, 0.6, 0.9], [0, 0, 0, 1, 0], 0.4, (0.3, 0.6))
+    assert found["share"] == {**proportion(3, 5), "n": 5}
+    assert found["accuracy_inside"] == {**proportion(2, 3), "n": 3}
+    assert found["accuracy_outside"] == {**proportion(1, 2), "n": 2}
+
+
+def test_where_nothing_is_uncertain_its_accuracy_is_undefined():
+    inside = uncertain_summary([0.1, 0.9], [0, 1], 0.5, (0.4, 0.6))["accuracy_inside"]
+    assert inside == {"value": None, "low": None, "high": None, "n": 0}
+
+
+def test_a_point_of_the_robustness_curve_has_plain_numbers(scored):
+    found = robustness_point(*scored, 0.4, severity=1.5)
+    whole = summarise(*scored, 0.4, draws=1)
+    assert (found["severity"], found["n"]) == (1.5, 400)
+    assert [found[key] for key in ("auc", "recall", "specificity")] == pytest.approx(
+        [whole[key]["value"] for key in ("auc", "recall", "specificity")]
+    )
+    assert robustness_point([0.9], [1], 0.5, severity=0.0)["auc"] is None

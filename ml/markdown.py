@@ -1,0 +1,111 @@
+"""Figures and tables as Markdown, for the model card and the report of an evaluation."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+# What stands where there is no figure: nothing was measured, or the labels leave it undefined.
+DASH = "–"
+
+Figure = Mapping[str, Any]
+
+# Each figure of ml.metrics.summarise by the name that readers know it by, and whether it is a share of pictures.
+NAMES = {
+    "accuracy": ("accuracy", True),
+    "recall": ("sensitivity (recall)", True),
+    "specificity": ("specificity", True),
+    "precision": ("precision (PPV)", True),
+    "npv": ("NPV", True),
+    "f1": ("F1", True),
+    "auc": ("AUROC", False),
+    "auprc": ("AUPRC", False),
+    "log_loss": ("log loss", False),
+    "brier": ("Brier score", False),
+    "ece": ("ECE, 15 bins of P(PNEUMONIA)", False),
+}
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Lay out a table; every row is as long as its header."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def figure(found: Figure | None, *, percent: bool) -> str:
+    """Write {"value", "low", "high"} with its interval, as 96.1 % (94.0–97.5) or as 0.993 (0.987–0.997)."""
+    if found is None or found.get("value") is None:
+        return DASH
+    if percent:
+        return f"{100 * found['value']:.1f} % ({100 * found['low']:.1f}–{100 * found['high']:.1f})"
+    return f"{found['value']:.3f} ({found['low']:.3f}–{found['high']:.3f})"
+
+
+def share(value: float | None) -> str:
+    """Write a share 0..1 as 96.1 %."""
+    return DASH if value is None else f"{100 * value:.1f} %"
+
+
+def number(value: float | None) -> str:
+    """Write a figure that has no interval as 0.993."""
+    return DASH if value is None else f"{value:.3f}"
+
+
+def figures(columns: Mapping[str, Figure]) -> str:
+    """Set summaries (of `ml.metrics.summarise`) side by side, one a column; an empty one gives dashes."""
+    rows = [["n", *(summary.get("n", DASH) for summary in columns.values())]]
+    rows += [
+        [name, *(figure(summary.get(key), percent=percent) for summary in columns.values())]
+        for key, (name, percent) in NAMES.items()
+    ]
+    return table(["", *columns], rows)
+
+
+def confusion(columns: Mapping[str, Figure]) -> str:
+    """Set the counts of `ml.metrics.confusion` side by side, one column each; dashes where they are absent."""
+    names = {
+        "true_normal": ("NORMAL", "NORMAL"),
+        "false_pneumonia": ("NORMAL", "PNEUMONIA"),
+        "false_normal": ("PNEUMONIA", "NORMAL"),
+        "true_pneumonia": ("PNEUMONIA", "PNEUMONIA"),
+    }
+    rows = [[*pair, *(counts.get(key, DASH) for counts in columns.values())] for key, pair in names.items()]
+    return table(["truth", "answer", *columns], rows)
+
+
+def counted(found: Figure | None) -> list[str]:
+    """Give the two cells of a share that says its n: 96.1 % (94.0–97.5), and n."""
+    return [figure(found, percent=True), str((found or {}).get("n", DASH))]
+
+
+def robustness(shifts: Mapping[str, Sequence[Figure]]) -> str:
+    """Lay out what `ml.metrics.robustness_point` gave, a row for each shift and severity."""
+    rows = [
+        [shift, point["severity"], share(point["recall"]), share(point["specificity"]), number(point["auc"])]
+        for shift, points in shifts.items()
+        for point in points
+    ]
+    return table(["shift", "severity", "sensitivity", "specificity", "AUROC"], rows)
+
+
+def predictive_values(columns: Mapping[str, Sequence[Figure]]) -> str:
+    """Set PPV and NPV (of `ml.metrics.at_prevalences`) side by side, one column each; an empty one gives dashes."""
+    prevalences = sorted({row["prevalence"] for found in columns.values() for row in found})
+    rows = []
+    for prevalence in prevalences:
+        cells = [[row for row in found if row["prevalence"] == prevalence] for found in columns.values()]
+        rows.append(
+            [
+                f"{100 * prevalence:.0f} %",
+                *(f"{share(c[0]['ppv'])} / {share(c[0]['npv'])}" if c else DASH for c in cells),
+            ]
+        )
+    return table(["prevalence", *(f"PPV / NPV, {name}" for name in columns)], rows)
+
+
+def uncertain(found: Mapping[str, Figure]) -> str:
+    """Lay out what `ml.metrics.uncertain_summary` gave."""
+    names = {
+        "share": "answers that are uncertain",
+        "accuracy_outside": "accuracy of the others",
+        "accuracy_inside": "accuracy of the uncertain ones",
+    }
+    return table(["", "share", "n"], [[name, *counted(found.get(key))] for key, name in names.items()])

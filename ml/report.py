@@ -1,0 +1,114 @@
+"""The report of an evaluation for people: a table for the terminal, a page of Markdown, the plots."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ml import markdown, plots
+
+Report = dict[str, Any]
+
+
+def table(report: Report) -> str:
+    """Write the report for a terminal."""
+    checkpoint, counts, refused = report["checkpoint"], report["confusion"], report["refused"]
+    causes = report["by_cause"].items()
+    lines = [
+        f"Checkpoint {checkpoint['name']} ({checkpoint['sha256'][:12]}), operating point {checkpoint['threshold']:.3f}",
+        f"n = {report['n']} pictures of {report['patients']} patients",
+        f"{report['duplicates']} exact duplicates, {len(report['unreadable'])} unreadable",
+        f"refused as no chest X-ray: {refused['count']} of {refused['n']}, measured all the same",
+        "",
+        *(row(name, figure) for name, figure in report["metrics"].items()),
+        *(f"{row(f'recall, {cause}', found)}  n = {found['n']}" for cause, found in causes),
+        *(row(name, found) + f"  n = {found['n']}" for name, found in _uncertain(report)),
+        "",
+        f"{'':<18}{'answer NORMAL':>15}{'PNEUMONIA':>12}",
+        f"{'truth NORMAL':<18}{counts['true_normal']:>15}{counts['false_pneumonia']:>12}",
+        f"{'truth PNEUMONIA':<18}{counts['false_normal']:>15}{counts['true_pneumonia']:>12}",
+    ]
+    return "\n".join(lines)
+
+
+def row(name: str, figure: dict[str, float | None]) -> str:
+    """Write one figure with its interval."""
+    if figure["value"] is None:
+        return f"{name:<18}  undefined"
+    _, percent = markdown.NAMES.get(name, (name, True))
+    digits = ".1%" if percent else ".4f"
+    return f"{name:<18}{figure['value']:>9{digits}}  ({figure['low']:{digits}} to {figure['high']:{digits}})"
+
+
+def _uncertain(report: Report) -> list[tuple[str, dict]]:
+    found = report["uncertain"]
+    names = {"share": "uncertain", "accuracy_outside": "accuracy, certain", "accuracy_inside": "accuracy, unsure"}
+    return [(name, found[key]) for key, name in names.items()]
+
+
+def draw(report: Report, folder: Path) -> list[Path]:
+    """Draw what the report allows: no ROC curve where one label is absent."""
+    summary = {**report["metrics"], "confusion": report["confusion"], "n": report["n"]}
+    curves, threshold = report["curves"], report["checkpoint"]["threshold"]
+    drawn = [
+        plots.confusion_matrix(report["confusion"], folder / "confusion.png"),
+        plots.reliability(curves["reliability"], folder / "reliability.png", ece=summary["ece"]),
+    ]
+    for name, plot in (("roc", plots.roc_curve), ("precision_recall", plots.precision_recall_curve)):
+        if name in curves:
+            drawn.append(plot(curves[name], folder / f"{name}.png", summary=summary, threshold=threshold))
+    if "robustness" in report:
+        drawn.append(plots.robustness(report["robustness"], folder / "robustness.png"))
+    return drawn
+
+
+def as_markdown(report: Report, *, plots: Sequence[Path], errors: Path | None) -> str:
+    """Write the report as a page that shows the `plots` and the contact sheet of `errors` that lie beside it."""
+    checkpoint, causes = report["checkpoint"], report["by_cause"].items()
+    low, high = checkpoint["uncertain"]
+    parts = [
+        f"# {checkpoint['name']} on {report['n']} pictures",
+        _measured(report),
+        markdown.figures({"figure": {**report["metrics"], "n": report["n"]}}),
+        markdown.confusion({"pictures": report["confusion"]}),
+        "## Bacterial and viral pneumonia apart",
+        markdown.table(["cause", "sensitivity", "n"], [[cause, *markdown.counted(found)] for cause, found in causes]),
+        "## What an answer is worth",
+        markdown.predictive_values({"these pictures": report["predictive_values"]}),
+        f"## Uncertain answers, {low:.3f} to {high:.3f}",
+        markdown.uncertain(report["uncertain"]),
+        "## Refusals",
+        _refused(report["refused"]),
+    ]
+    if "robustness" in report:
+        parts += ["## Under shifts", markdown.robustness(report["robustness"])]
+    parts += ["## Plots", "\n".join(f"![{path.stem}]({path.name})" for path in plots)]
+    parts += ["## Wrong answers", _wrong(report, errors)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _measured(report: Report) -> str:
+    checkpoint = report["checkpoint"]
+    return (
+        f"Version `{checkpoint['sha256']}`, at its own operating point {checkpoint['threshold']:.3f}. "
+        f"n = {report['n']} pictures of {report['patients']} patients, {report['duplicates']} exact duplicates among "
+        f"them; {len(report['unreadable'])} could not be read and are in no figure. "
+        f"Data hash `{report['data_hash']}`.\n\nIn brackets 95 % intervals, by patient. This is not a medical device."
+    )
+
+
+def _refused(refused: dict[str, Any]) -> str:
+    return (
+        f"Refused as no chest X-ray: {refused['count']} of {refused['n']}, {markdown.figure(refused, percent=True)}. "
+        "The site would not have answered these; they are measured all the same."
+    )
+
+
+def _wrong(report: Report, errors: Path | None) -> str:
+    if errors is None:
+        return "There are none."
+    return (
+        f"{len(report['wrong'])} of {report['n']}; report.json names all of them. The sheet shows those farthest from "
+        "the operating point, each beside its heatmap. It shows pictures of people: do not publish it where their "
+        "licence or privacy forbids that. A heatmap is not a localisation.\n\n"
+        f"![wrong answers]({errors.name})"
+    )
