@@ -18,13 +18,14 @@ CONSOLE_MAIL = "django.core.mail.backends.console.EmailBackend"
 
 @register(Tags.files)
 def check_checkpoint(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """The shipped checkpoint has readable metadata, and its weights are there.
+    """The shipped checkpoint has readable metadata, and its other files are there.
 
     A warning, not an error: the site still takes pictures, and training has to start from somewhere.
     """
     try:
-        weights = Checkpoint.read(settings.MODEL_CHECKPOINT).weights_path
-        problem = "" if os.access(weights, os.R_OK) else f"The weights {weights} are missing or can't be read."
+        checkpoint = Checkpoint.read(settings.MODEL_CHECKPOINT)
+        absent = [path for path in (checkpoint.weights_path, checkpoint.refusal_path) if not os.access(path, os.R_OK)]
+        problem = " ".join(f"{path} is missing or can't be read." for path in absent)
     except CheckpointError as error:
         problem = str(error)
     if not problem:

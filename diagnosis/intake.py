@@ -1,7 +1,8 @@
 """Bytes from a stranger become a clean grayscale picture, or a refusal that says what is wrong and what to do.
 
 Only pixels pass: the picture is decoded once and written anew, so metadata, colour profiles, text and whatever hides
-before, between or behind the picture's own data stay outside. What the content means is not judged here.
+before, between or behind the picture's own data stay outside. What the content means is not judged here; but whether
+the picture had colours, and how good it was, only the given file tells, so both are noted for whoever judges.
 
 - Colour becomes ITU-R 601 luma. Embedded colour profiles are not applied: the network learnt from stored levels, and
   a profile is hostile input for nothing gained.
@@ -21,6 +22,7 @@ from typing import Any, BinaryIO, Self
 
 import numpy as np
 from django.conf import settings
+from ml.quality import QualityIssue, is_colour, quality_issues
 
 # Imported by name: Image.open would otherwise load every plugin that Pillow has when the first TIFF arrives.
 from PIL import (  # noqa: F401
@@ -103,6 +105,8 @@ class CleanPicture:
     thumbnail: bytes  # JPEG, longest side at most 256 px, levels as the network sees them
     width: int
     height: int
+    is_colour: bool  # of the picture as given: an X-ray has no colours
+    quality_issues: list[QualityIssue]
 
 
 def clean(file: BinaryIO, *, limits: Limits) -> CleanPicture:
@@ -112,6 +116,7 @@ def clean(file: BinaryIO, *, limits: Limits) -> CleanPicture:
         picture = Image.open(io.BytesIO(data), formats=FORMATS)
         _check_header(picture, limits)
         picture.load()
+        has_colours = is_colour(picture)
         grey = _upright(_grey(picture), picture)
         del picture
     # Savers copy what they find here (colour profile, comment, transparency) into the new file.
@@ -122,6 +127,8 @@ def clean(file: BinaryIO, *, limits: Limits) -> CleanPicture:
         thumbnail=_thumbnail(grey),
         width=grey.width,
         height=grey.height,
+        is_colour=has_colours,
+        quality_issues=quality_issues(grey),
     )
 
 

@@ -12,7 +12,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from diagnosis.states import OPEN_STATES, TERMINAL_STATES, TRANSITIONS, FailureReason, State, Trigger
+from diagnosis.validators import check_quality_issues
 from ml.labels import NORMAL, PNEUMONIA
+from ml.quality import QualityIssue
 
 
 class Label(models.TextChoices):
@@ -34,6 +36,12 @@ def thumbnail_path(scan: "Scan", filename: str) -> str:
     return f"thumbnails/{name[:2]}/{name}.jpg"
 
 
+def heatmap_path(prediction: "Prediction", filename: str) -> str:
+    """Store under a random name of its own."""
+    name = uuid.uuid4().hex
+    return f"heatmaps/{name[:2]}/{name}.png"
+
+
 class ScanQuerySet(models.QuerySet):
     """Questions about scans."""
 
@@ -44,8 +52,13 @@ class ScanQuerySet(models.QuerySet):
         return self.filter(owner=user)
 
     def with_latest(self) -> Self:
-        """Fetch the latest prediction and its model version along, in the same query."""
-        return self.select_related("latest_prediction__model_version")
+        """Fetch the latest prediction and its model version along, in the same query.
+
+        Without the version's metadata: with all its curves it is larger than a page.
+        """
+        return self.select_related("latest_prediction__model_version").defer(
+            "latest_prediction__model_version__metadata"
+        )
 
     def unanswered_by(self, model_version: "ModelVersion") -> Self:
         """Keep the scans that have neither an answer of `model_version` nor one on its way."""
@@ -72,6 +85,11 @@ class Scan(models.Model):
     reference = models.CharField(max_length=100, blank=True, help_text="the owner's own words for it")
     width = models.PositiveIntegerField(help_text="pixels")
     height = models.PositiveIntegerField(help_text="pixels")
+    # What only the given file tells; the stored picture is grey, and may be scaled.
+    is_colour = models.BooleanField(default=False, help_text="the given picture had colours, as no X-ray has")
+    quality_issues = models.JSONField(
+        default=list, blank=True, validators=[check_quality_issues], help_text="codes of what is poor in the picture"
+    )
     created_at = models.DateTimeField(default=timezone.now)
     # The newest one asked for. Kept here so that the history page filters and sorts without a subquery per row.
     latest_prediction = models.ForeignKey(
@@ -96,6 +114,11 @@ class Scan(models.Model):
         """Give the page with the answer."""
         return reverse("diagnosis:scan_detail", args=[self.pk])
 
+    @property
+    def quality_sentences(self) -> list[str]:
+        """Say what is poor in the picture, one sentence for each code; codes of another version are passed over."""
+        return [issue.sentence for issue in QualityIssue if issue in self.quality_issues]
+
 
 class ModelVersion(models.Model):
     """A registered checkpoint. The sha256 names it; the folder says where the workers find it."""
@@ -106,6 +129,9 @@ class ModelVersion(models.Model):
         max_length=500, help_text="of the checkpoint, readable by every worker; relative to the project where inside it"
     )
     threshold = models.FloatField(help_text="operating point on the calibrated probability, 0..1")
+    # Empty for checkpoints of the first format: they knew no band, and none can be made up for them.
+    uncertain_low = models.FloatField(null=True, blank=True, help_text="from here on it is uncertain, 0..1")
+    uncertain_high = models.FloatField(null=True, blank=True, help_text="up to here it is uncertain, 0..1")
     metadata = models.JSONField(default=dict, help_text="as the checkpoint tells it: training, metrics, calibration")
     registered_at = models.DateTimeField(default=timezone.now)
     activated_at = models.DateTimeField(null=True, blank=True)
@@ -120,15 +146,37 @@ class ModelVersion(models.Model):
             models.CheckConstraint(
                 condition=Q(threshold__gt=0) & Q(threshold__lt=1), name="threshold_is_between_0_and_1"
             ),
+            models.CheckConstraint(
+                name="the_uncertain_band_holds_the_threshold",
+                condition=Q(uncertain_low__isnull=True, uncertain_high__isnull=True)
+                | Q(
+                    uncertain_low__isnull=False,
+                    uncertain_high__isnull=False,
+                    uncertain_low__gte=0,
+                    uncertain_low__lte=F("threshold"),
+                    uncertain_high__gte=F("threshold"),
+                    uncertain_high__lte=1,
+                ),
+            ),
         )
 
     def __str__(self) -> str:
         return f"{self.name} ({self.short_sha256})"
 
+    def get_absolute_url(self) -> str:
+        """Give the model card."""
+        return reverse("diagnosis:model_card", args=[self.sha256])
+
     @property
     def short_sha256(self) -> str:
         """Give what a person reads out: the first twelve digits."""
         return self.sha256[:12]
+
+    def is_uncertain_about(self, probability: float) -> bool:
+        """Tell whether `probability` lies in the band, both edges included; without a band nothing does."""
+        if self.uncertain_low is None or self.uncertain_high is None:
+            return False
+        return self.uncertain_low <= probability <= self.uncertain_high
 
 
 class PredictionQuerySet(models.QuerySet):
@@ -149,9 +197,20 @@ class PredictionQuerySet(models.QuerySet):
         )
 
     def succeed(
-        self, prediction_id: uuid.UUID | str, *, task_id: str, probability: float, threshold: float, milliseconds: int
+        self,
+        prediction_id: uuid.UUID | str,
+        *,
+        task_id: str,
+        probability: float,
+        threshold: float,
+        milliseconds: int,
+        is_uncertain: bool = False,
+        heatmap: str = "",
     ) -> bool:
-        """Move RUNNING → SUCCEEDED if `task_id` still holds the claim; the label follows from the threshold."""
+        """Move RUNNING → SUCCEEDED if `task_id` still holds the claim; the label follows from the threshold.
+
+        `heatmap` names a file in the storage; "" where there is none.
+        """
         return self._finish(
             prediction_id,
             task_id=task_id,
@@ -160,6 +219,8 @@ class PredictionQuerySet(models.QuerySet):
             threshold=threshold,
             label=Label.PNEUMONIA if probability >= threshold else Label.NORMAL,
             milliseconds=milliseconds,
+            is_uncertain=is_uncertain,
+            heatmap=heatmap,
         )
 
     def fail(self, prediction_id: uuid.UUID | str, *, task_id: str, reason: FailureReason) -> bool:
@@ -223,6 +284,10 @@ class Prediction(models.Model):
     label = models.CharField(max_length=10, choices=Label, blank=True)
     probability = models.FloatField(null=True, blank=True, help_text="calibrated P(PNEUMONIA), 0..1")
     threshold = models.FloatField(null=True, blank=True, help_text="operating point at the time of the answer, 0..1")
+    is_uncertain = models.BooleanField(
+        "uncertain", default=False, help_text="the probability lies in the version's uncertain band"
+    )
+    heatmap = models.FileField(upload_to=heatmap_path, max_length=200, blank=True)
     milliseconds = models.PositiveIntegerField(null=True, blank=True, help_text="that the reading took")
     reason = models.CharField(max_length=20, choices=FailureReason, blank=True)
 
@@ -244,6 +309,10 @@ class Prediction(models.Model):
                     ~Q(state=State.SUCCEEDED)
                     & Q(label="", probability__isnull=True, threshold__isnull=True, milliseconds__isnull=True)
                 ),
+            ),
+            models.CheckConstraint(
+                name="only_an_answer_is_uncertain_or_has_a_heatmap",
+                condition=Q(state=State.SUCCEEDED) | Q(is_uncertain=False, heatmap=""),
             ),
             models.CheckConstraint(
                 name="a_reason_stands_iff_it_failed",

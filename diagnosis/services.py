@@ -80,6 +80,8 @@ def submit_scan(
         reference=reference,
         width=clean.width,
         height=clean.height,
+        is_colour=clean.is_colour,
+        quality_issues=[issue.value for issue in clean.quality_issues],
     )
     try:
         scan.picture.save("", ContentFile(clean.png), save=False)
@@ -102,7 +104,7 @@ def submit_scan(
 
 def active_model_version() -> ModelVersion | None:
     """Give the model version that answers new scans."""
-    return ModelVersion.objects.filter(is_active=True).first()
+    return ModelVersion.objects.filter(is_active=True).defer("metadata").first()
 
 
 def request_prediction(
@@ -197,7 +199,10 @@ def record_review(*, prediction: Prediction, reviewer, label: Label | str, note:
 
 def erase_scan(*, scan: Scan) -> None:
     """Delete a scan with all its predictions and reviews; its files go when the transaction commits."""
-    scan.delete()
+    with transaction.atomic():
+        # Held, so that no worker stores a heatmap between the look at the rows and their end: its file would stay.
+        list(scan.predictions.select_for_update().values_list("pk"))
+        scan.delete()
 
 
 def register_model(*, folder: Path, activate: bool = False) -> tuple[ModelVersion, bool]:
@@ -211,6 +216,7 @@ def register_model(*, folder: Path, activate: bool = False) -> tuple[ModelVersio
     if place.is_relative_to(settings.BASE_DIR):
         place = place.relative_to(settings.BASE_DIR)
     metadata = checkpoint.metadata
+    low, high = metadata.uncertain
     with transaction.atomic():
         version, is_new = ModelVersion.objects.update_or_create(
             sha256=checkpoint.sha256,
@@ -219,6 +225,8 @@ def register_model(*, folder: Path, activate: bool = False) -> tuple[ModelVersio
                 "folder": str(place),
                 "name": metadata.name,
                 "threshold": metadata.threshold,
+                "uncertain_low": low,
+                "uncertain_high": high,
                 "metadata": checkpoint.as_json(),
             },
         )

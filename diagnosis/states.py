@@ -33,7 +33,7 @@ class FailureReason(models.TextChoices):
     )
     NOT_A_CHEST_XRAY = (
         "NOT_A_CHEST_XRAY",
-        "This does not look like a frontal chest X-ray, so the model gives no answer. Upload another picture.",
+        "This does not look like a frontal chest X-ray, so the model gives no answer. This is no medical finding.",
     )
     MODEL_UNAVAILABLE = (
         "MODEL_UNAVAILABLE",

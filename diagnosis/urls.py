@@ -14,5 +14,11 @@ urlpatterns = [
     path("scans/<uuid:scan_id>/status/", views.scan_status, name="scan_status"),
     path("scans/<uuid:scan_id>/picture/", views.scan_picture, name="scan_picture"),
     path("scans/<uuid:scan_id>/thumbnail/", views.scan_thumbnail, name="scan_thumbnail"),
+    path(
+        "scans/<uuid:scan_id>/predictions/<uuid:prediction_id>/heatmap/",
+        views.prediction_heatmap,
+        name="prediction_heatmap",
+    ),
     path("scans/<uuid:scan_id>/delete/", views.scan_delete, name="scan_delete"),
+    path("models/<str:sha256>/", views.model_card, name="model_card"),
 ]

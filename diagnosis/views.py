@@ -21,7 +21,8 @@ from PIL import Image
 
 from diagnosis import intake, services
 from diagnosis.forms import HistoryFilter, NewScansForm
-from diagnosis.models import Scan
+from diagnosis.model_card import ModelCard
+from diagnosis.models import ModelVersion, Prediction, Scan
 from ml.preprocess import eight_bit
 
 SCANS_PER_PAGE = 24
@@ -121,26 +122,37 @@ def _after_upload(request: HttpRequest, submissions: list[services.Submission], 
 @require_safe
 @private_page
 def scan_detail(request: HttpRequest, scan_id: UUID) -> HttpResponse:
-    """Show a scan with its answer, live, and the answers before it."""
+    """Show a scan with its answer, live, and the answers before it.
+
+    Over the picture lies the heatmap of the latest answer, or of the earlier one that ?heatmap= names.
+    """
     scan = _visible_scan(request, scan_id)
     latest = scan.latest_prediction
+    answers = list(scan.predictions.select_related("model_version").defer("model_version__metadata"))
     context = {
         "scan": scan,
         "is_waiting": latest is not None and not latest.is_terminal,
-        "earlier": [answer for answer in scan.predictions.select_related("model_version") if answer != latest],
+        "earlier": [answer for answer in answers if answer != latest],
+        "explained": _chosen_heatmap(request, answers) or latest,
     }
     return render(request, "diagnosis/scan_detail.html", context)
+
+
+def _chosen_heatmap(request: HttpRequest, answers: list[Prediction]) -> Prediction | None:
+    """Give the answer whose heatmap was asked for, if it has one."""
+    wanted = request.GET.get("heatmap")
+    return next((answer for answer in answers if str(answer.pk) == wanted and answer.heatmap), None)
 
 
 @require_safe
 @private_page
 def scan_status(request: HttpRequest, scan_id: UUID) -> HttpResponse:
-    """Give the answer as it stands now, as a fragment; 204 while it is still in the state that was `seen`."""
+    """Give the answer as it stands now, as a fragment with its heatmap; 204 while the state is the one `seen`."""
     scan = _visible_scan(request, scan_id)
     latest = scan.latest_prediction
     if latest and request.GET.get("seen") == latest.state:
         return HttpResponse(status=204)
-    return render(request, "diagnosis/_answer.html", {"scan": scan})
+    return render(request, "diagnosis/_news.html", {"scan": scan, "explained": latest})
 
 
 @require_safe
@@ -174,6 +186,23 @@ def _in_eight_bits(stored: File) -> File | io.BytesIO:
 def scan_thumbnail(request: HttpRequest, scan_id: UUID) -> FileResponse:
     """Give the small picture of the lists."""
     return _file_response(_opened(_visible_scan(request, scan_id).thumbnail), "image/jpeg", "scan.jpg")
+
+
+@require_safe
+@private_file
+def prediction_heatmap(request: HttpRequest, scan_id: UUID, prediction_id: UUID) -> FileResponse:
+    """Give the heatmap of one answer, to lay over the picture."""
+    prediction = get_object_or_404(_visible_scan(request, scan_id).predictions, pk=prediction_id)
+    if not prediction.heatmap:
+        raise Http404("This prediction has no heatmap.")
+    return _file_response(_opened(prediction.heatmap), "image/png", "heatmap.png")
+
+
+@require_safe
+def model_card(request: HttpRequest, sha256: str) -> HttpResponse:
+    """Show what is known of a model version. Open to all: it tells of no person, and who trusts an answer may ask."""
+    version = get_object_or_404(ModelVersion, sha256=sha256)
+    return render(request, "diagnosis/model_card.html", {"version": version, "card": ModelCard.of(version)})
 
 
 def _opened(stored: FieldFile) -> File:

@@ -1,13 +1,16 @@
 """What a worker does: claim → classify → record. Holds the loaded classifiers."""
 
+import io
 import logging
 import time
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from billiard.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
+from django.core.files.base import ContentFile
 from django.db import connection
 from PIL import Image
 
@@ -15,15 +18,23 @@ from diagnosis import services
 from diagnosis.models import ModelVersion, Prediction
 from diagnosis.states import FailureReason
 from ml.checkpoint import CheckpointCorrupt, CheckpointError
+from ml.heatmap import heatmap_image
 
 if TYPE_CHECKING:
     from ml.classifier import Classification, Classifier
 
 logger = logging.getLogger(__name__)
 
+# The network's own map is coarser still; browsers enlarge it smoothly, and the file has a few KB.
+HEATMAP_SIZE = (64, 64)
+
 
 class UnreadablePicture(Exception):
     """The stored picture is missing or damaged."""
+
+
+class NotAChestXray(Exception):
+    """The picture is nothing that the model may answer on."""
 
 
 def answer(prediction_id: str, *, task_id: str) -> None:
@@ -36,7 +47,8 @@ def answer(prediction_id: str, *, task_id: str) -> None:
         # A picture that kills its worker every time comes back here with its attempts used up.
         Prediction.objects.filter(pk=prediction_id, claimed_by=task_id).give_up_exhausted()
         return
-    prediction = Prediction.objects.select_related("scan", "model_version").filter(pk=prediction_id).first()
+    rows = Prediction.objects.select_related("scan", "model_version").defer("model_version__metadata")
+    prediction = rows.filter(pk=prediction_id).first()
     if prediction is None:  # erased since the claim
         return
     began = time.monotonic()
@@ -44,6 +56,8 @@ def answer(prediction_id: str, *, task_id: str) -> None:
         classification = classify(prediction)
     except SoftTimeLimitExceeded:
         reason = FailureReason.TIMED_OUT
+    except NotAChestXray:
+        reason = FailureReason.NOT_A_CHEST_XRAY
     except UnreadablePicture:
         logger.warning("Prediction %s: the stored picture can't be read", prediction_id, exc_info=True)
         reason = FailureReason.UNREADABLE_IMAGE
@@ -54,15 +68,48 @@ def answer(prediction_id: str, *, task_id: str) -> None:
         logger.exception("Prediction %s failed", prediction_id)
         reason = FailureReason.INTERNAL_ERROR
     else:
-        Prediction.objects.succeed(
-            prediction_id,
-            task_id=task_id,
-            probability=classification.probability,
-            threshold=prediction.model_version.threshold,
-            milliseconds=round((time.monotonic() - began) * 1000),
-        )
+        record(prediction, classification, task_id=task_id, milliseconds=round((time.monotonic() - began) * 1000))
         return
     Prediction.objects.fail(prediction_id, task_id=task_id, reason=reason)
+
+
+def record(prediction: Prediction, classification: "Classification", *, task_id: str, milliseconds: int) -> None:
+    """Record the answer with its heatmap, if `task_id` still holds the claim; else nothing stays behind."""
+    version = prediction.model_version
+    heatmap = store_heatmap(prediction, classification)
+    recorded = False
+    try:
+        recorded = Prediction.objects.succeed(
+            prediction.pk,
+            task_id=task_id,
+            probability=classification.probability,
+            threshold=version.threshold,
+            milliseconds=milliseconds,
+            is_uncertain=version.is_uncertain_about(classification.probability),
+            heatmap=heatmap,
+        )
+    finally:
+        if heatmap and not recorded:
+            prediction.heatmap.storage.delete(heatmap)
+
+
+def store_heatmap(prediction: Prediction, classification: "Classification") -> str:
+    """Store the heatmap as a small PNG and give the name of the file; "" when it can't be stored.
+
+    The answer is worth more than the picture of it: whatever goes wrong here is logged, and the answer stands alone.
+    """
+    storage = prediction.heatmap.storage
+    name = prediction.heatmap.field.generate_filename(prediction, "")
+    try:
+        buffer = io.BytesIO()
+        heatmap_image(classification.heatmap, HEATMAP_SIZE).save(buffer, "PNG", optimize=True)
+        return storage.save(name, ContentFile(buffer.getvalue()))
+    except Exception:
+        logger.exception("Prediction %s: the heatmap can't be stored", prediction.pk)
+        # A full disk leaves the beginning of the file.
+        with suppress(Exception):
+            storage.delete(name)
+        return ""
 
 
 def note_timeout(prediction_id: str, *, task_id: str) -> None:
@@ -75,14 +122,23 @@ def note_timeout(prediction_id: str, *, task_id: str) -> None:
 
 
 def classify(prediction: Prediction) -> "Classification":
-    """Read the prediction's picture with its model version. Raises UnreadablePicture or CheckpointError."""
+    """Read the prediction's picture with its model version.
+
+    Raises NotAChestXray, UnreadablePicture or CheckpointError.
+    """
+    # The stored picture is grey, so that no classifier could tell.
+    if prediction.scan.is_colour:
+        raise NotAChestXray
     classifier = loaded_classifier(prediction.model_version.folder, prediction.model_version.sha256)
     try:
         with prediction.scan.picture.open() as file, Image.open(file, formats=["PNG"]) as picture:
             picture.load()
     except (OSError, SyntaxError, ValueError) as error:
         raise UnreadablePicture(prediction.scan.picture.name) from error
-    return classifier.classify([picture])[0]
+    classification = classifier.classify([picture])[0]
+    if not classification.is_chest_xray:
+        raise NotAChestXray
+    return classification
 
 
 # Two: the active version, and another one while a batch runs through it.

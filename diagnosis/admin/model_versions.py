@@ -9,11 +9,13 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.views.decorators.http import require_http_methods
 
 from diagnosis import services
-from diagnosis.admin.metrics import details, metric_columns, metric_rows
 from diagnosis.admin.records import RecordAdmin, percent
+from diagnosis.figures import details, metric_columns, metric_rows
 from diagnosis.models import ModelVersion
 
 
@@ -26,6 +28,8 @@ class ModelVersionAdmin(RecordAdmin):
         "name",
         "is_active",
         "operating_point",
+        "uncertain_band",
+        "model_card",
         "number_of_predictions",
         "registered_at",
         "activated_at",
@@ -106,6 +110,23 @@ class ModelVersionAdmin(RecordAdmin):
     def operating_point(self, version: ModelVersion) -> str:
         """Show the probability from which on the label is Pneumonia."""
         return percent(version.threshold)
+
+    @admin.display(description="uncertain band", empty_value="-")
+    def uncertain_band(self, version: ModelVersion) -> str | None:
+        """Show the probabilities that are called uncertain; older checkpoints know no band."""
+        if version.uncertain_low is None:
+            return None
+        return f"{percent(version.uncertain_low)} to {percent(version.uncertain_high)}"
+
+    @admin.display(description="model card")
+    def model_card(self, version: ModelVersion) -> SafeString:
+        """Lead to the page that everyone may read."""
+        address = version.get_absolute_url()
+        return format_html('<a href="{}">What is known of it, with its figures and curves</a>', address)
+
+    def view_on_site(self, version: ModelVersion) -> str:
+        """Lead to the model card."""
+        return version.get_absolute_url()
 
     # On the page of one version only: in the list it would be a walk through all predictions.
     @admin.display(description="predictions")

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_POST
 
 from diagnosis import services
 from diagnosis.admin.filters import OwnerFilter, ProbabilityFilter, RequestedFilter, ReviewFilter, owner_link
-from diagnosis.admin.records import percent, picture, thumbnail
+from diagnosis.admin.records import percent, quality, thumbnail
 from diagnosis.admin.reprocessing import ReprocessAdmin
 from diagnosis.models import Label, Prediction, Review, Scan
 from diagnosis.states import State
@@ -41,6 +41,7 @@ class PredictionAdmin(ReprocessAdmin):
         "small_picture",
         "state",
         "label",
+        "certainty",
         "chance",
         "verdict",
         "requested",
@@ -53,6 +54,7 @@ class PredictionAdmin(ReprocessAdmin):
         ReviewFilter,
         "state",
         ("label", admin.ChoicesFieldListFilter),
+        ("is_uncertain", admin.BooleanFieldListFilter),
         ProbabilityFilter,
         "model_version",
         "trigger",
@@ -63,6 +65,8 @@ class PredictionAdmin(ReprocessAdmin):
     id_fields = ("id", "scan_id")
 
     readonly_fields = (
+        "certainty",
+        "quality",
         "chance",
         "operating_point",
         "read_by",
@@ -71,8 +75,22 @@ class PredictionAdmin(ReprocessAdmin):
         "reading_time",
     )
     fieldsets = (
-        ("Answer", {"fields": ("state", "reason", "label", "chance", "operating_point", "read_by", "reading_time")}),
-        ("Scan", {"fields": ("scan", "owner_name")}),
+        (
+            "Answer",
+            {
+                "fields": (
+                    "state",
+                    "reason",
+                    "label",
+                    "certainty",
+                    "chance",
+                    "operating_point",
+                    "read_by",
+                    "reading_time",
+                )
+            },
+        ),
+        ("Scan", {"fields": ("scan", "owner_name", "quality")}),
         ("Request", {"fields": ("id", "trigger", "asked_by", "requested_at", "claimed_at", "attempts", "finished_at")}),
     )
 
@@ -144,7 +162,8 @@ class PredictionAdmin(ReprocessAdmin):
         """Add the picture, the reviews, the review form, and the other predictions of the scan to the page."""
         others = obj.scan.predictions.select_related("model_version").defer("model_version__metadata")
         context |= {
-            "picture": picture(obj.scan),
+            "explained": obj,
+            "scan": obj.scan,
             "chance": percent(obj.probability),
             "operating_point": percent(obj.threshold),
             "reviews": obj.reviews.select_related("reviewer"),
@@ -168,6 +187,16 @@ class PredictionAdmin(ReprocessAdmin):
         """Show it as people read it."""
         return percent(prediction.probability)
 
+    @admin.display(description="certainty", ordering="is_uncertain", empty_value="-")
+    def certainty(self, prediction: Prediction) -> str | None:
+        """Say when a human reader is asked for."""
+        return "Uncertain — ask a human reader" if prediction.is_uncertain else None
+
+    @admin.display(description="picture quality")
+    def quality(self, prediction: Prediction) -> str:
+        """Say what is poor in the picture."""
+        return quality(prediction.scan)
+
     @admin.display(description="operating point")
     def operating_point(self, prediction: Prediction) -> str:
         """Show the probability from which on the label is Pneumonia."""
@@ -188,7 +217,7 @@ class PredictionAdmin(ReprocessAdmin):
         text = '<time datetime="{}"><span>{}</span> <span>{}</span></time>'
         return format_html(text, at.isoformat(), f"{at:%Y-%m-%d}", f"{at:%H:%M}")
 
-    @admin.display(description="model version", ordering="model_version__name")
+    @admin.display(description="version", ordering="model_version__name")
     def read_by(self, prediction: Prediction) -> SafeString:
         """Name the version, without a link that not everyone may follow."""
         version = prediction.model_version

@@ -59,3 +59,8 @@ def thumbnail(scan: Scan) -> SafeString:
 def percent(probability: float | None) -> str:
     """Write a probability (0..1) as the pages do; "-" where there is none."""
     return "-" if probability is None else probabilities.percent(probability)
+
+
+def quality(scan: Scan) -> str:
+    """Say what is poor in the picture of `scan`."""
+    return " ".join(scan.quality_sentences) or "Nothing found"

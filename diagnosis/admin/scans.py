@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from diagnosis import services
-from diagnosis.admin.records import percent, picture, thumbnail
+from diagnosis.admin.records import percent, picture, quality, thumbnail
 from diagnosis.admin.reprocessing import ReprocessAdmin
 from diagnosis.models import Prediction, Scan
 
@@ -20,7 +20,7 @@ class PredictionInline(admin.TabularInline):
     """All that was asked of a scan, newest first."""
 
     model = Prediction
-    fields = readonly_fields = ("state", "label", "chance", "read_by", "trigger", "requested_at")
+    fields = readonly_fields = ("state", "label", "is_uncertain", "chance", "read_by", "trigger", "requested_at")
     ordering = ("-requested_at", "-id")
     can_delete = False
     show_change_link = True
@@ -58,6 +58,7 @@ class ScanAdmin(ReprocessAdmin):
     list_filter = (
         ("latest_prediction__state", admin.ChoicesFieldListFilter),
         ("latest_prediction__label", admin.ChoicesFieldListFilter),
+        ("latest_prediction__is_uncertain", admin.BooleanFieldListFilter),
         ("created_at", admin.DateFieldListFilter),
     )
     search_fields = ("owner__username", "reference", "original_name")
@@ -70,6 +71,8 @@ class ScanAdmin(ReprocessAdmin):
         "reference",
         "original_name",
         "size",
+        "quality",
+        "is_colour",
         "created_at",
         "id",
         "sha256",
@@ -144,7 +147,15 @@ class ScanAdmin(ReprocessAdmin):
     @admin.display(description="latest label", ordering="latest_prediction__label", empty_value="-")
     def label(self, scan: Scan) -> str:
         """Show what the newest prediction says; nothing while it says nothing."""
-        return scan.latest_prediction.get_label_display() if scan.latest_prediction else ""
+        latest = scan.latest_prediction
+        if latest is None:
+            return ""
+        return f"{latest.get_label_display()}, uncertain" if latest.is_uncertain else latest.get_label_display()
+
+    @admin.display(description="picture quality")
+    def quality(self, scan: Scan) -> str:
+        """Say what is poor in the picture."""
+        return quality(scan)
 
     @admin.display(description="size")
     def size(self, scan: Scan) -> str:

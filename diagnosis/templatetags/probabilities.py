@@ -16,3 +16,9 @@ def percent(probability: float) -> str:
     if probability > 0.999:
         return "more than 99.9\N{NO-BREAK SPACE}%"
     return f"{100 * probability:.1f}\N{NO-BREAK SPACE}%"
+
+
+@register.simple_tag
+def per_mille(probability: float, start: float = 0.0) -> int:
+    """Give the way from `start` to `probability` (both 0..1) in thousandths, for drawings 1000 wide."""
+    return round(1000 * probability) - round(1000 * start)

@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from django.apps import apps
 from django.contrib.auth.models import Group
@@ -13,6 +14,7 @@ from django.core.cache import cache
 
 from diagnosis.models import ModelVersion
 from diagnosis.tests import factories
+from diagnosis.tests.checkpoints import tiny_checkpoint_in
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +73,12 @@ def sam(db):
     return factories.person("sam", is_staff=True, is_superuser=True)
 
 
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory) -> Path:
+    """A checkpoint that a worker can load; not to be written to."""
+    return tiny_checkpoint_in(tmp_path_factory.mktemp("checkpoint"))
+
+
 @pytest.fixture
 def model_version(db) -> ModelVersion:
     """The active model version, without files behind it."""
@@ -82,6 +90,8 @@ class FakeClassifier:
     """Answers `probability` to every picture, or raises `error`; `pictures` are those it was shown."""
 
     probability: float = 0.9
+    is_chest_xray: bool = True
+    heatmap: np.ndarray = field(default_factory=lambda: np.linspace(0, 1, 16, dtype=np.float32).reshape(4, 4))
     error: BaseException | None = None
     pictures: list = field(default_factory=list)
 
@@ -89,7 +99,8 @@ class FakeClassifier:
         self.pictures += pictures
         if self.error:
             raise self.error
-        return [SimpleNamespace(probability=self.probability) for _ in pictures]
+        answer = SimpleNamespace(probability=self.probability, is_chest_xray=self.is_chest_xray, heatmap=self.heatmap)
+        return [answer for _ in pictures]
 
 
 @pytest.fixture

@@ -30,13 +30,14 @@ class Row(NamedTuple):
 class EmbeddedSite:
     """`manage.py run_embedded` as a process; `url` is where it is, `said` what it printed so far."""
 
-    def __init__(self, var: Path) -> None:
+    def __init__(self, var: Path, *, checkpoint: Path) -> None:
         self.var = var
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.environment = {name: value for name, value in os.environ.items() if name not in FULL_MODE_ONLY} | {
             "SITE_MODE": "embedded",
             "VAR_DIR": str(var),
+            "MODEL_CHECKPOINT": str(checkpoint),
         }
         self.output = var.with_suffix(".out")
         self.process: subprocess.Popen | None = None

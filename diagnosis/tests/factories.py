@@ -14,7 +14,7 @@ from PIL import Image
 from diagnosis import services
 from diagnosis.models import ModelVersion, Prediction, Scan
 from diagnosis.states import FailureReason, State, Trigger
-from diagnosis.tests.pictures import chest_like, encoded
+from diagnosis.tests.pictures import chest_like, drawn_heatmap, encoded
 
 PASSWORD = "correct horse battery staple"
 WIDTH, HEIGHT = 120, 100
@@ -72,6 +72,7 @@ def prediction_at(
     task_id: str = "",
     trigger: Trigger = Trigger.UPLOAD,
     requested_by=None,
+    has_heatmap: bool = False,
     **fields: Any,
 ) -> Prediction:
     """Give a prediction that came to `state` by the moves of the state machine.
@@ -90,13 +91,26 @@ def prediction_at(
     if state != State.QUEUED:
         assert Prediction.objects.claim(**held)
     if state == State.SUCCEEDED:
-        threshold = prediction.model_version.threshold
-        assert Prediction.objects.succeed(**held, probability=probability, threshold=threshold, milliseconds=187)
+        version = prediction.model_version
+        assert Prediction.objects.succeed(
+            **held,
+            probability=probability,
+            threshold=version.threshold,
+            milliseconds=187,
+            is_uncertain=version.is_uncertain_about(probability),
+            heatmap=stored_heatmap(prediction) if has_heatmap else "",
+        )
     if state == State.FAILED:
         assert Prediction.objects.fail(**held, reason=reason)
     Prediction.objects.filter(pk=prediction.pk).update(**{"enqueued_at": timezone.now(), **fields})
     prediction.refresh_from_db()
     return prediction
+
+
+def stored_heatmap(prediction: Prediction) -> str:
+    """Store a small heatmap as the worker does; give its name."""
+    name = prediction.heatmap.field.generate_filename(prediction, "")
+    return prediction.heatmap.storage.save(name, ContentFile(encoded(drawn_heatmap(), "PNG")))
 
 
 def answer_queued() -> list[Prediction]:

@@ -30,8 +30,24 @@ def chest_like_16_bit(width: int = 320, height: int = 260, seed: int = 0, bits: 
     return Image.fromarray(np.rint((2**bits - 1) * chest_levels(width, height, seed)).astype(np.uint16))
 
 
+def drawn_heatmap(side: int = 32) -> Image.Image:
+    """Give a heatmap to lay over a picture: red, opaque in one spot and clear elsewhere."""
+    y, x = np.mgrid[0:side, 0:side] / (side - 1)
+    heat = np.exp(-(((x - 0.3) / 0.2) ** 2 + ((y - 0.6) / 0.2) ** 2))
+    channels = np.stack([np.full_like(heat, 255), 40 + 160 * heat, 0 * heat, 255 * heat], axis=-1)
+    return Image.fromarray(np.rint(channels).astype(np.uint8))
+
+
 def encoded(picture: Image.Image, file_format: str = "JPEG", **options) -> bytes:
     """Give `picture` as a file of `file_format`, as Pillow writes it with `options`."""
     buffer = io.BytesIO()
     picture.save(buffer, file_format, **options)
     return buffer.getvalue()
+
+
+def colourful(width: int = 320, height: int = 260) -> Image.Image:
+    """Give a picture that is plainly in colour: all hues from left to right, from dark to bright downwards."""
+    y, x = np.mgrid[0:height, 0:width]
+    channels = (255 * x / width, np.full((height, width), 200), 40 + 200 * y / height)
+    hsv = Image.merge("HSV", [Image.fromarray(np.rint(channel).astype(np.uint8)) for channel in channels])
+    return hsv.convert("RGB")

@@ -1,4 +1,4 @@
-"""A person with a real browser, in front of the whole site with the shipped model: no part is a stand-in."""
+"""A person with a real browser, in front of the whole site: no part is a stand-in, only the model is tiny."""
 
 import itertools
 import re
@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from diagnosis.tests.embedded import EmbeddedSite
 from diagnosis.tests.factories import PASSWORD
-from diagnosis.tests.pictures import chest_like, encoded
+from diagnosis.tests.pictures import chest_like, colourful, encoded
 from diagnosis.tests.servers import chromium_program
 
 SEEDS = itertools.count()
@@ -23,8 +23,8 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    site = EmbeddedSite(tmp_path_factory.mktemp("site") / "var")
+def site(tmp_path_factory, tiny_checkpoint):
+    site = EmbeddedSite(tmp_path_factory.mktemp("site") / "var", checkpoint=tiny_checkpoint)
     try:
         site.start()
         yield site
@@ -131,6 +131,31 @@ def review_as_staff(browser: Browser, site: EmbeddedSite, label: str) -> None:
     context.close()
 
 
+def test_the_slider_sets_the_strength_of_the_heatmap_by_mouse_and_by_key_and_the_switch_hides_it(page, x_ray):
+    sign_up(page, "hanna")
+    upload(page, x_ray)
+    await_answer(page)
+    heatmap, slider = page.locator(".heatmap"), page.get_by_label("Strength")
+    expect(heatmap).to_be_visible()
+    expect(heatmap).to_have_css("opacity", "0.6")
+    image = heatmap.locator("image").get_attribute("href")
+    assert page.request.get(image).headers["content-type"] == "image/png"
+    # It covers the picture and nothing else, whatever the poll or a reload brought it.
+    over, under = heatmap.bounding_box(), page.locator("img.picture").bounding_box()
+    assert [over[side] for side in over] == pytest.approx([under[side] for side in over], abs=1)
+
+    slider.fill("20")
+    expect(heatmap).to_have_css("opacity", "0.2")
+    slider.press("ArrowRight")
+    expect(heatmap).to_have_css("opacity", "0.25")
+    expect(page.locator("output")).to_have_text("25\N{NO-BREAK SPACE}%")
+
+    page.get_by_label("Heatmap", exact=True).press("Space")
+    expect(heatmap).to_be_hidden()
+    page.get_by_label("Heatmap", exact=True).press("Space")
+    expect(heatmap).to_have_css("opacity", "0.25")
+
+
 def test_without_javascript_the_answer_comes_by_reloading(browser, site, page, x_ray):
     sign_up(page, "nora")
     signed_in = page.context.storage_state()
@@ -143,7 +168,25 @@ def test_without_javascript_the_answer_comes_by_reloading(browser, site, page, x
 
     await_answer(plain)
     expect(plain.locator("#answer")).to_have_attribute("data-state", "SUCCEEDED")
+    expect(plain.locator(".heatmap")).to_have_css("opacity", "0.6")
+    expect(plain.get_by_label("Strength")).to_be_hidden()
+    plain.get_by_label("Heatmap", exact=True).uncheck()
+    expect(plain.locator(".heatmap")).to_be_hidden()
     context.close()
+
+
+def test_a_colour_photograph_is_told_to_be_no_chest_x_ray(page, tmp_path):
+    photograph = tmp_path / "holiday.png"
+    photograph.write_bytes(encoded(colourful(400, 300), "PNG"))
+    sign_up(page, "carla")
+
+    upload(page, photograph)
+    await_answer(page)
+
+    answer = page.locator("#answer")
+    expect(answer).to_have_attribute("data-reason", "NOT_A_CHEST_XRAY")
+    expect(answer).to_contain_text("not a frontal chest X-ray")
+    assert "%" not in answer.inner_text()
 
 
 def test_polling_stops_when_the_answer_is_there(page, site, x_ray):
@@ -199,6 +242,7 @@ def test_no_page_is_wider_than_the_window(page, width, x_ray):
     upload(page, x_ray, reference="a rather long reference " * 4)
     await_answer(page)
     page.set_viewport_size({"width": width, "height": 800})
-    for address in (page.url, "/", "/scans/", "/scans/new/", "/accounts/password/change/"):
+    card = page.locator("#answer a").first.get_attribute("href")
+    for address in (page.url, card, "/", "/scans/", "/scans/new/", "/accounts/password/change/"):
         page.goto(address)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, address

@@ -6,18 +6,15 @@ import pytest
 from django.core.checks import run_checks
 
 from diagnosis import checks
-from ml.checkpoint import METADATA_FILE, WEIGHTS_FILE, Metadata, write_metadata
+from diagnosis.tests.checkpoints import checkpoint_in
+from ml.checkpoint import METADATA_FILE, REFUSAL_FILE, WEIGHTS_FILE
 
 
 @pytest.fixture
 def checkpoint(settings, tmp_path: Path) -> Path:
     """A whole checkpoint folder, named by the settings."""
     settings.MODEL_CHECKPOINT = tmp_path
-    (tmp_path / WEIGHTS_FILE).write_bytes(b"weights")
-    write_metadata(
-        tmp_path, Metadata(name="v", created="2026-01-01", image_size=128, temperature=1, bias=0, threshold=0.5)
-    )
-    return tmp_path
+    return checkpoint_in(tmp_path)
 
 
 def found_by_manage_check(**options) -> set[str]:
@@ -39,10 +36,11 @@ def test_a_damaged_checkpoint_is_named(checkpoint):
     assert METADATA_FILE in message.msg
 
 
-def test_missing_weights_are_named(checkpoint):
-    (checkpoint / WEIGHTS_FILE).unlink()
+@pytest.mark.parametrize("file", [WEIGHTS_FILE, REFUSAL_FILE])
+def test_a_missing_file_is_named(checkpoint, file):
+    (checkpoint / file).unlink()
     [message] = checks.check_checkpoint(None)
-    assert str(checkpoint / WEIGHTS_FILE) in message.msg
+    assert str(checkpoint / file) in message.msg
 
 
 def test_a_whole_checkpoint_is_fine(checkpoint):

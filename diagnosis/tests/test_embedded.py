@@ -16,8 +16,8 @@ from diagnosis.tests.servers import PROJECT, wait_for
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    site = EmbeddedSite(tmp_path_factory.mktemp("embedded") / "var")
+def site(tmp_path_factory, tiny_checkpoint):
+    site = EmbeddedSite(tmp_path_factory.mktemp("embedded") / "var", checkpoint=tiny_checkpoint)
     try:
         site.start()
         yield site
@@ -102,7 +102,7 @@ def test_a_second_launcher_on_the_same_folder_is_refused(site):
 
 
 def test_a_busy_port_is_said_before_anything_starts(tmp_path):
-    site = EmbeddedSite(tmp_path / "var")
+    site = EmbeddedSite(tmp_path / "var", checkpoint=tmp_path)
     with socket.create_server(("127.0.0.1", site.port)):
         refused = subprocess.run(
             [sys.executable, "manage.py", "run_embedded", "--port", str(site.port)],

@@ -7,7 +7,8 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from diagnosis.models import ModelVersion
-from ml.checkpoint import WEIGHTS_FILE, Metadata, file_sha256, write_metadata
+from diagnosis.tests.checkpoints import checkpoint_in
+from ml.checkpoint import WEIGHTS_FILE
 
 pytestmark = pytest.mark.django_db
 
@@ -16,25 +17,13 @@ pytestmark = pytest.mark.django_db
 def shipped(settings, tmp_path: Path) -> Path:
     """The folder of a shipped checkpoint."""
     settings.MODEL_CHECKPOINT = tmp_path / "shipped"
-    settings.MODEL_CHECKPOINT.mkdir()
     ship(settings.MODEL_CHECKPOINT, "first")
     return settings.MODEL_CHECKPOINT
 
 
 def ship(folder: Path, name: str) -> None:
     """Put a checkpoint of that name into the folder."""
-    weights = folder / WEIGHTS_FILE
-    weights.write_bytes(name.encode())
-    metadata = Metadata(
-        name=name,
-        created="2026-01-01",
-        image_size=128,
-        temperature=1,
-        bias=0,
-        threshold=0.5,
-        weights_sha256=file_sha256(weights),
-    )
-    write_metadata(folder, metadata)
+    checkpoint_in(folder, name=name, weights=name.encode())
 
 
 def install(**options) -> str:

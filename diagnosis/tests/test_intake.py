@@ -1,185 +1,25 @@
-"""Strangers' bytes: what is refused, with which sentence, and what is left of what is accepted."""
+"""What intake makes of a file that it accepts: the levels, the orientation, the thumbnail, what it notes."""
 
 import hashlib
 import io
-import random
-import struct
-import warnings
-import zlib
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFile, PngImagePlugin, UnidentifiedImageError
+from PIL import Image
 
-from diagnosis.intake import CleanPicture, Limits, Refusal, clean
-from diagnosis.tests.pictures import chest_like, chest_like_16_bit, encoded
-from ml.preprocess import eight_bit
-
-LIMITS = Limits(max_bytes=5 * 2**20, max_pixels=1_000_000, min_side=64)
-ORIENTATION = 0x0112
-
-# Pillow warns about odd metadata and then goes on, as it does in production.
-tolerating_odd_metadata = pytest.mark.filterwarnings(r"ignore::UserWarning:PIL\.")
-
-
-def cleaned(data: bytes, limits: Limits = LIMITS) -> CleanPicture:
-    return clean(io.BytesIO(data), limits=limits)
-
-
-def refusal(data: bytes, limits: Limits = LIMITS) -> Refusal:
-    with pytest.raises(Refusal) as caught:
-        cleaned(data, limits)
-    assert str(caught.value).endswith(".")
-    return caught.value
-
-
-def levels(result: CleanPicture) -> np.ndarray:
-    return np.asarray(opened(result.png))
-
-
-def opened(data: bytes) -> Image.Image:
-    picture = Image.open(io.BytesIO(data))
-    picture.load()
-    return picture
-
-
-def tiff(levels: np.ndarray, **tags: int) -> bytes:
-    """Give a raw TIFF with the bits of `levels` and with `tags`, also such as Pillow itself would not write."""
-    height, width = levels.shape
-    numbers = {"photometric": 262, "sample_format": 339, "tile_width": 322, "tile_height": 323, "tile_offset": 324}
-    entries = {256: width, 257: height, 258: levels.itemsize * 8, 259: 1, 262: 1, 277: 1, 278: height, 339: 1}
-    if "tile_width" not in tags:
-        entries |= {273: 8, 279: levels.nbytes}
-    entries |= {numbers[name]: value for name, value in tags.items()}
-    pixels = levels.astype(levels.dtype.newbyteorder("<")).tobytes()
-    directory = b"".join(struct.pack("<HHLL", tag, 4, 1, value) for tag, value in sorted(entries.items()))
-    return b"".join(
-        [b"II*\0", struct.pack("<L", 8 + len(pixels)), pixels, struct.pack("<H", len(entries)), directory, bytes(4)]
-    )
-
-
-def png_chunk(name: bytes, content: bytes) -> bytes:
-    return struct.pack(">L", len(content)) + name + content + struct.pack(">L", zlib.crc32(name + content))
-
-
-# What is refused
-
-
-@pytest.mark.parametrize(
-    ("data", "code", "words"),
-    [
-        (b"", "EMPTY", "empty"),
-        (b"Dear doctor, see attached.", "NOT_A_PICTURE", "not a picture"),
-        (b"\0" * 4096, "NOT_A_PICTURE", "not a picture"),
-        (b"<!DOCTYPE html><html><body>log in</body></html>", "UNSUPPORTED_FORMAT", "web page"),
-        (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', "UNSUPPORTED_FORMAT", "SVG"),
-        (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3", "UNSUPPORTED_FORMAT", "PDF"),
-        (b"PK\x03\x04" + b"\0" * 60, "UNSUPPORTED_FORMAT", "unpack"),
-        (b"\0" * 128 + b"DICM" + b"\x02\0\0\0UL", "UNSUPPORTED_FORMAT", "DICOM"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "UNSUPPORTED_FORMAT", "convert it to JPEG"),
-        (b"\0\0\0\x18ftypavif\0\0\0\0avifmif1", "UNSUPPORTED_FORMAT", "convert it to JPEG"),
-        (encoded(chest_like(), "GIF"), "UNSUPPORTED_FORMAT", "GIF"),
-        (encoded(chest_like(), "JPEG2000"), "NOT_A_PICTURE", "not a picture"),
-        (b"\xff\xd8\xff\xe0", "DAMAGED", "damaged"),
-        (b"\x89PNG\r\n\x1a\n", "DAMAGED", "damaged"),
-        (b"II*\0", "DAMAGED", "damaged"),
-        (b"RIFF\x10\0\0\0WEBPVP8 ", "DAMAGED", "damaged"),
-    ],
+from diagnosis.intake import clean
+from diagnosis.tests.given_files import (
+    LIMITS,
+    ORIENTATION,
+    cleaned,
+    levels,
+    opened,
+    tiff,
+    tolerating_odd_metadata,
 )
-def test_what_is_no_accepted_picture_is_refused_with_advice(data, code, words):
-    refused = refusal(data)
-    assert refused.code == code
-    assert words in str(refused)
-
-
-@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "TIFF", "BMP"])
-@pytest.mark.parametrize("share", [0.3, 0.9])
-@tolerating_odd_metadata
-def test_a_truncated_file_is_refused(file_format, share):
-    data = encoded(chest_like(), file_format)
-    assert refusal(data[: int(len(data) * share)]).code == "DAMAGED"
-    assert ImageFile.LOAD_TRUNCATED_IMAGES is False
-
-
-def test_a_file_one_byte_over_the_limit_is_refused_and_never_read_whole():
-    class Endless(io.BytesIO):
-        def read(self, size=-1):
-            assert 0 <= size <= LIMITS.max_bytes + 1
-            return b"x" * size
-
-    with pytest.raises(Refusal) as caught:
-        clean(Endless(), limits=LIMITS)
-    assert caught.value.code == "TOO_LARGE"
-    assert "5 MB" in str(caught.value)
-
-    data = encoded(chest_like())
-    exact = Limits(max_bytes=len(data), max_pixels=10**6, min_side=64)
-    assert cleaned(data, exact)
-    assert refusal(data + b"\0", exact).code == "TOO_LARGE"
-
-
-@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "TIFF", "BMP"])
-def test_too_many_pixels_are_refused_before_they_are_decoded(file_format, monkeypatch):
-    data = encoded(chest_like(1001, 1000), file_format)
-    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda self: pytest.fail("decoded"))
-    refused = refusal(data)
-    assert refused.code == "TOO_MANY_PIXELS"
-    assert "1,001 × 1,000" in str(refused)
-
-
-@pytest.mark.parametrize("side", [10_000, 60_000])
-def test_a_header_that_claims_a_bomb_is_refused_by_number_of_pixels(side):
-    header = struct.pack(">LLBBBBB", side, side, 8, 0, 0, 0, 0)
-    bomb = (
-        b"\x89PNG\r\n\x1a\n"
-        + png_chunk(b"IHDR", header)
-        + png_chunk(b"IDAT", zlib.compress(b""))
-        + png_chunk(b"IEND", b"")
-    )
-    before = Image.MAX_IMAGE_PIXELS
-    assert refusal(bomb).code == "TOO_MANY_PIXELS"
-    assert before == Image.MAX_IMAGE_PIXELS
-
-
-def test_a_tiff_with_huge_tiles_is_refused():
-    array = np.asarray(chest_like())
-    assert cleaned(tiff(array, tile_width=320, tile_height=260, tile_offset=8)).width == 320
-    assert refusal(tiff(array, tile_width=16_000, tile_height=16_000, tile_offset=8)).code == "TOO_MANY_PIXELS"
-
-
-def test_a_webp_may_have_fewer_pixels_because_its_decoder_needs_more_memory():
-    assert cleaned(encoded(chest_like(1000, 690), "WEBP")).width == 1000
-    refused = refusal(encoded(chest_like(1000, 710), "WEBP"))
-    assert refused.code == "TOO_MANY_PIXELS"
-    assert "0.7 million" in str(refused)
-
-
-def test_a_compressed_text_bomb_in_a_png_is_refused():
-    png = encoded(chest_like(), "PNG")
-    bomb = png_chunk(b"zTXt", b"Comment\0\0" + zlib.compress(b"x" * 5_000_000))
-    assert refusal(png[:33] + bomb + png[33:]).code == "DAMAGED"
-
-
-def test_a_picture_too_small_is_refused_with_its_size():
-    refused = refusal(encoded(chest_like(400, 63), "PNG"))
-    assert refused.code == "TOO_SMALL"
-    assert "400 × 63" in str(refused)
-    assert "64" in str(refused)
-    assert cleaned(encoded(chest_like(400, 64), "PNG")).height == 64
-
-
-@pytest.mark.parametrize("file_format", ["TIFF", "WEBP", "PNG"])
-def test_several_pages_or_frames_are_refused(file_format):
-    data = encoded(chest_like(), file_format, save_all=True, append_images=[chest_like(seed=1)])
-    assert refusal(data).code == "SEVERAL_PAGES"
-
-
-def test_levels_that_are_no_numbers_are_refused():
-    for value in (np.nan, np.inf, -np.inf):
-        array = np.ones((600, 100), np.float32)
-        array[590, 3] = value
-        assert refusal(encoded(Image.fromarray(array), "TIFF")).code == "NOT_FINITE"
-
+from diagnosis.tests.pictures import chest_like, chest_like_16_bit, colourful, encoded
+from ml.preprocess import eight_bit
+from ml.quality import QualityIssue
 
 # What is accepted
 
@@ -369,70 +209,6 @@ def test_malformed_metadata_neither_crashes_nor_refuses(exif, file_format):
     assert (result.width, result.height) == (320, 260)
 
 
-# What is left behind
-
-SECRETS = [b"Alice", b"GPS-SECRET", b"ICC-SECRET", b"XMP-SECRET", b"<script>", b"PK\x03\x04"]
-
-
-def telling_exif() -> Image.Exif:
-    exif = Image.Exif()
-    exif[0x010F] = "Alice"
-    exif[0x8825] = {1: "N", 2: (52.0, 31.0, 12.0), 29: "GPS-SECRET"}
-    return exif
-
-
-def telling_png() -> bytes:
-    text = PngImagePlugin.PngInfo()
-    text.add_text("Patient", "Alice <script>")
-    text.add_text("Comment", "Alice", zip=True)
-    text.add_itxt("XML:com.adobe.xmp", "XMP-SECRET")
-    return encoded(chest_like(), "PNG", pnginfo=text, exif=telling_exif(), icc_profile=b"ICC-SECRET" * 20, dpi=(71, 71))
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        telling_png(),
-        encoded(
-            chest_like(),
-            "JPEG",
-            exif=telling_exif(),
-            comment=b"Alice",
-            icc_profile=b"ICC-SECRET" * 20,
-            xmp=b"XMP-SECRET",
-            dpi=(71, 71),
-        ),
-        encoded(chest_like(), "WEBP", exif=telling_exif(), xmp=b"XMP-SECRET", icc_profile=b"ICC-SECRET" * 20),
-        encoded(chest_like(), "TIFF", exif=telling_exif().tobytes(), icc_profile=b"ICC-SECRET" * 20),
-        encoded(chest_like_16_bit(), "TIFF", tiffinfo={270: "Alice"}, icc_profile=b"ICC-SECRET" * 20),
-        encoded(chest_like(), "JPEG") + b"PK\x03\x04 Alice <script>",
-        encoded(chest_like(), "PNG") + b"<script>Alice</script>",
-        encoded(chest_like(), "BMP") + b"<script>Alice</script>",
-    ],
-    ids=["png", "jpeg", "webp", "tiff", "tiff16", "jpeg+zip", "png+html", "bmp+html"],
-)
-def test_only_pixels_survive(data):
-    assert any(secret in data for secret in SECRETS), "this file gives nothing away, so the test proves nothing"
-    result = cleaned(data)
-    for stored in (result.png, result.thumbnail):
-        assert not [secret for secret in SECRETS if secret in stored]
-        picture = opened(stored)
-        assert not dict(picture.getexif())
-        assert set(picture.info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density"}
-    names, rest = set(), result.png[8:]
-    while rest:
-        length = struct.unpack(">L", rest[:4])[0]
-        names.add(rest[4:8])
-        rest = rest[12 + length :]
-    assert names == {b"IHDR", b"IDAT", b"IEND"}
-
-
-def test_a_phone_picture_with_a_preview_behind_it_gives_its_first_picture():
-    data = encoded(chest_like(), "MPO", save_all=True, append_images=[Image.new("L", (320, 260))])
-    result = cleaned(data)
-    assert np.abs(levels(result).astype(float) - np.asarray(chest_like(), float)).mean() < 4
-
-
 # The thumbnail
 
 
@@ -458,71 +234,25 @@ def test_the_thumbnail_shows_the_levels_that_the_network_sees(picture):
     assert np.asarray(thumbnail).std() > 30
 
 
-# Hostile bytes
+# What only the given file tells
 
 
-@tolerating_odd_metadata
-def test_mutated_files_give_a_clean_picture_or_a_refusal():
-    rng = random.Random(20)
-    small = chest_like(96, 80)
-    seeds = [
-        encoded(small, "JPEG", exif=telling_exif()),
-        encoded(small, "JPEG", progressive=True),
-        encoded(small.convert("CMYK"), "JPEG"),
-        encoded(small.convert("P"), "PNG", transparency=3),
-        encoded(small, "PNG", exif=telling_exif()),
-        encoded(chest_like_16_bit(96, 80), "PNG", transparency=900),
-        encoded(small, "WEBP", exif=telling_exif()),
-        encoded(small.convert("RGBA"), "WEBP", lossless=True),
-        encoded(small, "TIFF", exif=telling_exif().tobytes()),
-        encoded(small.convert("LAB"), "TIFF", compression="tiff_lzw"),
-        encoded(Image.fromarray(np.asarray(small, np.float32)), "TIFF", compression="tiff_deflate"),
-        encoded(small.convert("RGB"), "TIFF", compression="jpeg"),
-        encoded(small.convert("P"), "BMP"),
-        encoded(small.convert("RGBA"), "BMP"),
-    ]
-    outcomes = set()
-    for round_ in range(700):
-        data = bytearray(seeds[round_ % len(seeds)])
-        for _ in range(rng.choice((1, 3, 20))):
-            # Most of the danger sits in headers, and TIFF keeps its own at the end.
-            where = rng.choice((rng.randrange(min(200, len(data))), rng.randrange(len(data)), -rng.randrange(1, 200)))
-            data[where] = rng.choice((0, 1, 127, 128, 255, rng.randrange(256)))
-        try:
-            result = cleaned(bytes(data))
-            outcomes.add("CLEAN")
-            assert opened(result.png).size == (result.width, result.height)
-        except Refusal as refused:
-            outcomes.add(refused.code)
-    assert outcomes >= {"CLEAN", "DAMAGED", "TOO_MANY_PIXELS"}
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "TIFF", "BMP"])
+def test_a_picture_in_colour_is_noted_as_one(file_format):
+    assert cleaned(encoded(colourful(), file_format)).is_colour
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        *[OSError, SyntaxError, ValueError, struct.error, zlib.error, EOFError, IndexError, KeyError, MemoryError],
-        *[OverflowError, TypeError, AttributeError, AssertionError, ZeroDivisionError, RecursionError, UserWarning],
-        *[Image.DecompressionBombError, Image.DecompressionBombWarning, UnidentifiedImageError],
-    ],
-)
-@pytest.mark.parametrize("step", ["load", "convert"])
-def test_whatever_pillow_raises_is_a_refusal(error, step, monkeypatch):
-    def fail(self, *arguments):
-        raise error("internal detail")
-
-    data = encoded(chest_like())
-    monkeypatch.setattr(ImageFile.ImageFile if step == "load" else Image.Image, step, fail)
-    refused = refusal(data)
-    assert "internal detail" not in str(refused)
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
+def test_a_grey_picture_is_not_in_colour_whatever_its_mode(mode):
+    assert not cleaned(encoded(chest_like(300, 260).convert(mode), "PNG")).is_colour
 
 
-def test_warning_filters_of_the_process_are_left_alone():
-    before = list(warnings.filters)
-    cleaned(telling_png())
-    refusal(b"II*\0")
-    assert warnings.filters == before
+def test_a_deep_picture_is_not_in_colour():
+    assert not cleaned(encoded(chest_like_16_bit(), "PNG")).is_colour
 
 
-def test_limits_come_from_the_settings(settings):
-    settings.INTAKE_MAX_BYTES, settings.INTAKE_MAX_PIXELS, settings.INTAKE_MIN_SIDE = 3, 2, 1
-    assert Limits.from_settings() == Limits(max_bytes=3, max_pixels=2, min_side=1)
+def test_what_is_poor_in_a_picture_is_noted_and_does_not_refuse_it():
+    flat = Image.new("L", (100, 90), 128)
+
+    assert cleaned(encoded(flat, "PNG")).quality_issues == [QualityIssue.TOO_SMALL, QualityIssue.LOW_CONTRAST]
+    assert cleaned(encoded(chest_like(), "PNG")).quality_issues == []

@@ -8,26 +8,16 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from diagnosis.models import ModelVersion
+from diagnosis.tests.checkpoints import checkpoint_in
 from ml import checkpoint
 
 pytestmark = pytest.mark.django_db
-
-METADATA = {"created": "2026-01-31", "image_size": 32, "temperature": 1.5, "bias": 0.0, "threshold": 0.4321}
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A checkpoint whose weights are a few bytes: whoever registers it never loads them."""
     return checkpoint_in(tmp_path / "spring", name="spring")
-
-
-def checkpoint_in(folder: Path, **metadata) -> Path:
-    folder.mkdir()
-    weights = folder / checkpoint.WEIGHTS_FILE
-    weights.write_bytes(b"weights")
-    fields = {**METADATA, "weights_sha256": checkpoint.file_sha256(weights), **metadata}
-    checkpoint.write_metadata(folder, checkpoint.Metadata(**fields))
-    return folder
 
 
 def register(folder: Path, *arguments: str) -> str:
@@ -65,6 +55,12 @@ def test_weights_that_were_changed_are_refused(folder):
     assert "truncated or was changed" in refused(folder)
 
 
+def test_a_refusal_that_was_changed_is_refused(folder):
+    (folder / checkpoint.REFUSAL_FILE).write_bytes(b"lets everything pass")
+
+    assert "truncated or was changed" in refused(folder)
+
+
 def test_a_checkpoint_of_another_preprocessing_is_refused(folder):
     path = folder / checkpoint.METADATA_FILE
     path.write_text(json.dumps(json.loads(path.read_text()) | {"preprocessing": "of tomorrow"}))
@@ -80,8 +76,18 @@ def test_it_tells_name_sha256_and_threshold(folder):
     assert version.sha256 in told
     assert "0.4321" in told
     assert version.sha256 == checkpoint.Checkpoint.read(folder).sha256
+    assert (version.uncertain_low, version.uncertain_high) == (0.25, 0.625)
+    assert "0.2500 to 0.6250" in told
     assert not version.is_active
     assert "--activate" in told
+
+
+def test_the_row_keeps_all_that_the_checkpoint_tells_for_the_model_card(tmp_path):
+    metrics = {"held_out": {"none": {"auc": {"value": 0.98, "low": 0.97, "high": 0.99}, "n": 490}}}
+    register(checkpoint_in(tmp_path / "told", metrics=metrics, training={"command": "python -m ml.train"}))
+
+    metadata = ModelVersion.objects.get().metadata
+    assert (metadata["metrics"], metadata["training"]["command"]) == (metrics, "python -m ml.train")
 
 
 def test_activate_makes_it_the_one_that_answers(folder, model_version):

@@ -1,7 +1,6 @@
-"""What the worker does with a message, with a four-line fake in place of the heavy classifier."""
+"""What the worker does with a message, with a fake in place of the heavy classifier."""
 
 import sys
-from dataclasses import dataclass
 from types import SimpleNamespace
 
 import pytest
@@ -10,36 +9,25 @@ from billiard.exceptions import SoftTimeLimitExceeded
 from diagnosis import worker
 from diagnosis.models import Label, Prediction
 from diagnosis.states import FailureReason, State
+from diagnosis.tests.conftest import FakeClassifier
 from diagnosis.tests.factories import prediction_at
 from ml.checkpoint import CheckpointMissing
 
 pytestmark = pytest.mark.django_db
 
 
-@dataclass(frozen=True)
-class Classification:
-    probability: float
-
-
-class FakeClassifier:
-    def __init__(self, outcome):
-        self.outcome, self.calls = outcome, 0
-
-    def classify(self, pictures):
-        self.calls += 1
-        if isinstance(self.outcome, BaseException):
-            raise self.outcome
-        return [Classification(self.outcome) for _ in pictures]
-
-
 @pytest.fixture
-def use(monkeypatch):
+def use(fake_classifier):
     """Let the worker find this outcome: a probability, or an exception that the classifier raises."""
 
-    def install(outcome) -> FakeClassifier:
-        fake = FakeClassifier(outcome)
-        monkeypatch.setattr(worker, "loaded_classifier", lambda folder, sha256: fake)
-        return fake
+    def install(outcome, **changes) -> FakeClassifier:
+        if isinstance(outcome, BaseException):
+            fake_classifier.error = outcome
+        else:
+            fake_classifier.probability = outcome
+        for name, value in changes.items():
+            setattr(fake_classifier, name, value)
+        return fake_classifier
 
     return install
 
@@ -65,7 +53,7 @@ def test_it_ignores_a_late_or_doubled_message(use, state):
 
     worker.answer(str(prediction.pk), task_id="a doubled message")
 
-    assert fake.calls == 0
+    assert fake.pictures == []
     assert Prediction.objects.filter(pk=prediction.pk).values().get() == before
 
 
@@ -76,7 +64,7 @@ def test_it_ignores_a_message_whose_scan_was_erased(use):
 
     worker.answer(str(prediction.pk), task_id="task")
 
-    assert fake.calls == 0
+    assert fake.pictures == []
 
 
 @pytest.mark.parametrize(
@@ -132,7 +120,7 @@ def test_a_redelivered_message_with_its_attempts_used_up_ends_as_worker_lost(use
     worker.answer(str(prediction.pk), task_id="task")
 
     prediction.refresh_from_db()
-    assert (prediction.reason, fake.calls) == (FailureReason.WORKER_LOST, 0)
+    assert (prediction.reason, fake.pictures) == (FailureReason.WORKER_LOST, [])
 
 
 def test_a_folder_that_holds_another_version_is_no_model(monkeypatch):

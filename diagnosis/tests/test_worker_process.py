@@ -32,33 +32,6 @@ HARD_TIME_LIMIT = 5
 # Long: a busy machine takes its time to load TensorFlow.
 DEADLINE_SECONDS = 240
 
-# In a process of its own, so that the tests' process does not load TensorFlow.
-MAKE_CHECKPOINT = """
-import sys
-from pathlib import Path
-
-import keras
-
-from ml.checkpoint import WEIGHTS_FILE, Metadata, file_sha256, write_metadata
-from ml.model import build_classifier, save_half_precision
-
-keras.utils.set_random_seed(1)
-folder = Path(sys.argv[1])
-save_half_precision(build_classifier(image_size=32), folder / WEIGHTS_FILE)
-write_metadata(
-    folder,
-    Metadata(
-        name="tiny",
-        created="2026-01-31",
-        image_size=32,
-        temperature=1.0,
-        bias=0.0,
-        threshold=0.5,
-        weights_sha256=file_sha256(folder / WEIGHTS_FILE),
-    ),
-)
-"""
-
 
 class Worker:
     """The worker as it runs in production; each start is a process group of its own."""
@@ -119,15 +92,6 @@ def finished(prediction: Prediction) -> Prediction:
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory) -> Path:
-    """A VGG19 for pictures of 32 pixels, with random weights."""
-    folder = tmp_path_factory.mktemp("checkpoint")
-    quiet = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-    subprocess.run([sys.executable, "-c", MAKE_CHECKPOINT, folder], cwd=PROJECT, env=quiet, check=True)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def shared_media(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("media")
 
@@ -148,7 +112,9 @@ def short_time_limits(monkeypatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def running_worker(django_db_setup, django_db_blocker, checkpoint, shared_media, tmp_path_factory) -> Iterator[Worker]:
+def running_worker(
+    django_db_setup, django_db_blocker, tiny_checkpoint, shared_media, tmp_path_factory
+) -> Iterator[Worker]:
     """One worker for all tests here; a test that kills it leaves another one."""
     from pneumonia_site.celery import app
 
@@ -167,7 +133,7 @@ def running_worker(django_db_setup, django_db_blocker, checkpoint, shared_media,
     try:
         with django_db_blocker.unblock():
             # It loads the active version before its first task.
-            services.register_model(folder=checkpoint, activate=True)
+            services.register_model(folder=tiny_checkpoint, activate=True)
             worker.start()
         yield worker
     finally:
@@ -183,9 +149,9 @@ def worker(running_worker, model) -> Iterator[Worker]:
 
 
 @pytest.fixture
-def model(db, checkpoint) -> ModelVersion:
+def model(db, tiny_checkpoint) -> ModelVersion:
     """The active version, which the worker has loaded."""
-    return services.register_model(folder=checkpoint, activate=True)[0]
+    return services.register_model(folder=tiny_checkpoint, activate=True)[0]
 
 
 def asked(scan: Scan, version: ModelVersion | None = None) -> Prediction:
@@ -316,8 +282,8 @@ def test_a_batch_goes_through_the_queue(worker):
     assert Prediction.objects.filter(state=State.SUCCEEDED, trigger=Trigger.COMMAND).count() == 5
 
 
-def test_weights_that_were_changed_give_no_answer(worker, checkpoint, tmp_path):
-    (tmp_path / METADATA_FILE).write_bytes((checkpoint / METADATA_FILE).read_bytes())
+def test_weights_that_were_changed_give_no_answer(worker, tiny_checkpoint, tmp_path):
+    (tmp_path / METADATA_FILE).write_bytes((tiny_checkpoint / METADATA_FILE).read_bytes())
     (tmp_path / WEIGHTS_FILE).write_bytes(b"other weights")
     changed = model_version_of(folder=str(tmp_path))
 

@@ -29,6 +29,7 @@ class Command(BaseCommand):
             f"{'Registered' if is_new else 'Known already'}: {version.name}\n"
             f"  sha256     {version.sha256}\n"
             f"  threshold  {version.threshold:.4f}\n"
+            f"  uncertain  {version.uncertain_low:.4f} to {version.uncertain_high:.4f}\n"
             f"  folder     {version.folder}"
         )
         if version.is_active:

@@ -35,7 +35,7 @@ def test_the_page_of_a_version_shows_its_metrics_and_its_training(client, sam):
     prediction_at(State.SUCCEEDED, model_version=version)
     client.force_login(sam)
     text = text_at(client, reverse("admin:diagnosis_modelversion_change", args=[version.pk]))
-    for part in ("AUC", "0.987", "0.970–0.994", "522", "41.2 %", "python -m ml.train", "recipe · image size", "3.5"):
+    for part in ("AUROC", "0.987", "0.970–0.994", "522", "41.2 %", "python -m ml.train", "recipe · image size", "3.5"):
         assert part in text
 
 

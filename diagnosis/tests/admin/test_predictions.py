@@ -212,7 +212,7 @@ def test_a_whole_id_finds_exactly_its_row(client, rita, mixed):
 
 def test_the_list_says_what_the_reviews_said_and_sorts_by_probability(client, sam, mixed):
     client.force_login(sam)
-    response = client.get(PREDICTIONS, {"o": "-4"})
+    response = client.get(PREDICTIONS, {"o": "-5"})
     rows = list(response.context["cl"].result_list)
     assert [row.probability for row in rows[:5]] == [0.9, 0.55, 0.45, 0.1, 0.05]
     assert "Corrected to Normal" in response.text

@@ -1,0 +1,129 @@
+"""The curves of a checkpoint's metrics, as charts. What was not measured is not drawn."""
+
+from typing import Any
+
+from diagnosis.charts import GUIDE, Chart, Line, Point
+from diagnosis.figures import number, part
+
+DIAGONAL: list[Point] = [(0.0, 0.0), (1.0, 1.0)]
+
+# Of each point of a robustness curve: the key in the metrics, the title, the style of the line.
+FALLING = (("auc", "AUROC", "solid"), ("recall", "Sensitivity", "dashed"), ("specificity", "Specificity", "dotted"))
+
+
+def charts(metrics: dict[str, Any]) -> list[Chart]:
+    """Draw reliability, ROC and precision against recall, each with all shifts pooled where that was measured."""
+    drawn = (_reliability(metrics), _roc(metrics), _precision_recall(metrics))
+    return [chart for chart in drawn if chart]
+
+
+def robustness(metrics: dict[str, Any]) -> list[Chart]:
+    """Draw for each shift how the figures fall as it grows stronger."""
+    drawn = (_robustness_chart(shift, steps) for shift, steps in part(metrics, "robustness").items())
+    return [chart for chart in drawn if chart]
+
+
+def _reliability(metrics: dict[str, Any]) -> Chart | None:
+    lines = _measured(metrics, "reliability", has_dots=True)
+    if not lines:
+        return None
+    rows = _rows(part(metrics, "curves").get("reliability"), 3)
+    return Chart(
+        "reliability",
+        "Reliability",
+        "How often it was pneumonia, for each group of pictures with about the same probability. On the diagonal a "
+        "probability means what it says.",
+        "calibrated probability of pneumonia",
+        "share of pneumonia",
+        [Line("probability that means what it says", DIAGONAL, GUIDE), *lines],
+        ["Mean probability", "Share of pneumonia", "n"],
+        [[f"{mean:.3f}", f"{share:.3f}", f"{n:,.0f}"] for mean, share, n in rows],
+    )
+
+
+def _roc(metrics: dict[str, Any]) -> Chart | None:
+    lines = _measured(metrics, "roc")
+    if not lines:
+        return None
+    return Chart(
+        "roc",
+        "ROC",
+        "Sensitivity against false alarms, for every possible operating point. The diagonal is chance.",
+        "false alarms among normal pictures",
+        "sensitivity",
+        [Line("chance", DIAGONAL, GUIDE), *lines],
+        ["False alarms", "Sensitivity"],
+        _cells(lines[0].points),
+    )
+
+
+def _precision_recall(metrics: dict[str, Any]) -> Chart | None:
+    lines = _measured(metrics, "precision_recall")
+    if not lines:
+        return None
+    return Chart(
+        "precision-recall",
+        "Precision and recall",
+        "How many of those called pneumonia have it, against how many of those who have it are called so.",
+        "recall (sensitivity)",
+        "precision",
+        lines,
+        ["Recall", "Precision"],
+        _cells(lines[0].points),
+    )
+
+
+def _measured(metrics: dict[str, Any], name: str, *, has_dots: bool = False) -> list[Line]:
+    """Give the curve `name` as they are, and with all shifts pooled beside it; nothing without the first."""
+    as_they_are, pooled = (_points(part(metrics, key).get(name)) for key in ("curves", "stress_curves"))
+    if not as_they_are:
+        return []
+    lines = [Line("pictures as they are", as_they_are, "solid", has_dots)]
+    return [*lines, Line("all shifts pooled", pooled, "dashed", has_dots)] if pooled else lines
+
+
+def _robustness_chart(shift: str, steps: Any) -> Chart | None:
+    told = [step for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
+    lines = []
+    for key, title, style in FALLING:
+        pairs = ((number(step.get("severity")), number(step.get(key))) for step in told)
+        points = [(x, y) for x, y in pairs if x is not None and y is not None]
+        if points:
+            lines.append(Line(title, points, style, has_dots=True))
+    if not lines:
+        return None
+    return Chart(
+        f"robustness-{shift}",
+        shift.capitalize(),
+        f"How the figures change as the shift “{shift}” grows stronger; at severity 1 it is that of the table.",
+        "severity",
+        "figure",
+        lines,
+        ["Severity", "n", *(title for _, title, _ in FALLING)],
+        [[_text(step.get(key)) for key in ("severity", "n", *(key for key, _, _ in FALLING))] for step in told],
+        x_max=max(1.0, *(x for line in lines for x, _ in line.points)),
+    )
+
+
+def _rows(told: Any, length: int) -> list[tuple[float, ...]]:
+    """Keep those rows of a JSON list that are `length` numbers."""
+    rows = [row for row in told if isinstance(row, list) and len(row) == length] if isinstance(told, list) else []
+    read = [[given for value in row if (given := number(value)) is not None] for row in rows]
+    return [tuple(row) for row in read if len(row) == length]
+
+
+def _points(told: Any) -> list[Point]:
+    """Read [[x, y], ...] or [[x, y, n], ...] within 0..1."""
+    found = _rows(told, 2) or _rows(told, 3)
+    return [(row[0], row[1]) for row in found if 0 <= row[0] <= 1 and 0 <= row[1] <= 1]
+
+
+def _cells(points: list[Point]) -> list[list[str]]:
+    return [[f"{x:.3f}", f"{y:.3f}"] for x, y in points]
+
+
+def _text(value: Any) -> str:
+    given = number(value)
+    if given is None:
+        return "-"
+    return f"{given:,.0f}" if isinstance(value, int) else f"{given:.3g}"
