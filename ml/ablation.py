@@ -4,7 +4,8 @@
 
 The runs are small on purpose (small pictures, a third of the patients, an epoch a phase), so that two cores make them
 all in an afternoon; what they say is of that scale. The base runs with several seeds: a difference within its spread
-says nothing. A line that is in runs.csv already is not run again.
+says nothing. What has to differ along with the one thing is named with it. A line that is in runs.csv already is not
+run again.
 """
 
 import argparse
@@ -67,7 +68,10 @@ USUAL = {"fine_tune_from": "block4_conv1", "fine_tune_learning_rate": 1e-5, "war
 VARIANTS = {
     "base": Variant("–", seeds=(1, 2, 3)),
     "views": Variant("test-time augmentation: mean of four views", views=True, start="base"),
-    "pooling": Variant("head: global average pooling", {"head": "pooling", "head_learning_rate": 1e-3}),
+    "pooling": Variant(
+        "head: global average pooling, at ten times the rate in phase 1",
+        {"head": "pooling", "head_learning_rate": 1e-3},
+    ),
     "gentle": Variant("augmentation: crop and jitter alone", {"augmentation": "gentle"}),
     "robust": Variant("augmentation: robust, statistics not matched", {"augmentation": "robust"}),
     "full": Variant("all convolutions open in phase 2", {"fine_tune_from": "block1_conv1"}),
@@ -83,7 +87,7 @@ VARIANTS = {
     "levels": Variant("same mean and deviation for every picture, in the network", {"normalisation": "picture"}),
     "larger": Variant("96 × 96 pixels", {"image_size": 96}),
     "progressive": Variant(
-        "64 × 64 first, then another epoch at 96 × 96 (pooling head)",
+        "64 × 64 first, as “pooling”, then an epoch more at 96 × 96",
         {"head": "pooling", "image_size": 96, "head_epochs": 0},
         start="pooling",
     ),
@@ -91,7 +95,7 @@ VARIANTS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; the exit code is 1 when data, weights or results can't be used."""
+    """Run the command line; the exit code is 1 when data or weights can't be used."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder with NORMAL/ and PNEUMONIA/")
     parser.add_argument("--run", type=Path, required=True, metavar="DIR", help="where the runs keep their files")
@@ -103,7 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             for seed in VARIANTS[name].seeds:
                 if not already_run(name, seed):
                     run_variant(name, seed, arguments)
-    except (DatasetError, StartingWeightsError, CalibrationError) as error:
+    except (DatasetError, StartingWeightsError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
@@ -136,7 +140,6 @@ def run_variant(name: str, seed: int, arguments: argparse.Namespace) -> None:
     if variant.views:
         logits_of = mean_of_views(logits_of)
     passes = ask(logits_of, data.held_out.pictures, some_passes(len(data.held_out.pictures), SHIFTS_EACH))
-    choice = choose(passes, data.held_out.labels)
     described = {
         "run": title(name),
         "changed": variant.changed,
@@ -146,11 +149,18 @@ def run_variant(name: str, seed: int, arguments: argparse.Namespace) -> None:
         "seed": seed,
         "patients": len({example.patient for example in data.examples}),
         "hours": round((time.monotonic() - began) / 3600, 3),
+        **dataclasses.asdict(variant.recipe),
     }
-    metrics = measure(passes, choice, data.held_out)
-    line = runs.row(run=described, recipe=variant.recipe, choice=choice, metrics=metrics, passes=len(passes.index))
-    runs.append(line)
-    print(f"{title(name)}, seed {seed}: " + ", ".join(f"{key} {line[key]}" for key in runs.METRICS), flush=True)
+    try:
+        choice = choose(passes, data.held_out.labels)
+    except CalibrationError as error:
+        # A bad run is a result too, and the next one may be better.
+        found: dict[str, Any] = {}
+        print(f"{title(name)}, seed {seed}: {error}", file=sys.stderr)
+    else:
+        found = runs.figures(choice=choice, metrics=measure(passes, choice, data.held_out), passes=len(passes.index))
+        print(f"{title(name)}, seed {seed}: " + ", ".join(f"{key} {found[key]}" for key in runs.METRICS), flush=True)
+    runs.append(described | found)
     for left in (*folder.glob("*.weights.h5"), *folder.glob("*_backup")):
         shutil.rmtree(left) if left.is_dir() else left.unlink()
 

@@ -62,5 +62,6 @@ def uncertain_band(
     normals above high. An answer within is called uncertain.
     """
     low = operating_point(probabilities, labels, sensitivity=1 - share)
-    high = 1 - operating_point(1 - probabilities, 1 - labels, sensitivity=1 - share)
+    normals = np.sort(probabilities[labels == 0])
+    high = float(normals[int(np.ceil((1 - share) * len(normals))) - 1])
     return min(low, threshold), max(high, threshold)

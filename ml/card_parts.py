@@ -11,7 +11,6 @@ from ml.checkpoint import Checkpoint, Metadata
 from ml.labels import LABELS
 from ml.markdown import DASH
 from ml.metrics import CAUSES, at_prevalences
-from ml.stress import SENSITIVITY, UNCERTAIN_SHARE
 
 # Where the plots lie, beside the card.
 FIGURES = "figures"
@@ -178,7 +177,7 @@ def test_split(subject: Subject) -> str:
     return (
         f"The official test split holds {test['patients']} patients; its {test['duplicates']} exact duplicates count. "
         f"{refused['count']} of {refused['n']} pictures would have been refused, and are measured all the same. "
-        "Its intervals are by patient."
+        "Its intervals, as all here, are by patient."
     )
 
 
@@ -221,9 +220,15 @@ def robustness(subject: Subject) -> str:
         return NOT_MEASURED
     return (
         f"![Sensitivity and specificity over the severity of each shift]({FIGURES}/robustness.svg)\n\n"
-        "Severity 1 is the shift of the table above.\n\n"
+        "Severity 1 is the shift of the table above; the curves are drawn by a part of the pictures (n below).\n\n"
         f"<details><summary>The numbers</summary>\n\n{markdown.robustness(found)}\n\n</details>"
     )
+
+
+def target(subject: Subject, key: str) -> str:
+    """Write a share that was aimed at when operating point and band were chosen."""
+    found = subject.metrics.get("targets", {}).get(key)
+    return DASH if found is None else f"{100 * found:.0f} %"
 
 
 def refusal(subject: Subject) -> str:
@@ -244,7 +249,7 @@ def shortcuts(subject: Subject) -> str:
     first = next(iter(found.values()))
     return (
         f"The rule on these statistics has an AUROC of {first['statistics_auc']:.3f}. The network's rank correlation "
-        f"with it, within a label, is {first['correlation']:.2f} (0: none, 1: the same).\n\n"
+        f"with it, within a label, is {markdown.number(first['correlation'])} (0: none, 1: the same).\n\n"
         + markdown.table(header, rows)
     )
 
@@ -343,7 +348,8 @@ def summary(subject: Subject) -> str:
 
 def worst_shift(subject: Subject, key: str, *, percent: bool) -> str:
     """Write the lowest of a figure under the shifts, and which shift that is."""
-    found = {shift: summary[key] for shift, summary in subject.metrics.get("held_out", {}).items() if shift != "none"}
+    measured = subject.metrics.get("held_out", {}).items()
+    found = {shift: of[key] for shift, of in measured if shift != "none" and of[key]["value"] is not None}
     if not found:
         return DASH
     worst = min(found, key=lambda shift: found[shift]["value"])
@@ -351,8 +357,8 @@ def worst_shift(subject: Subject, key: str, *, percent: bool) -> str:
 
 
 PARTS: dict[str, Callable[[Subject], str]] = {
-    "sensitivity": lambda _: f"{SENSITIVITY:.0%}".replace("%", " %"),
-    "uncertain_share": lambda _: f"{UNCERTAIN_SHARE:.0%}".replace("%", " %"),
+    "sensitivity": lambda subject: target(subject, "sensitivity"),
+    "uncertain_share": lambda subject: target(subject, "uncertain_share"),
     "identity": identity,
     "data": data,
     "data_hash": lambda subject: subject.metadata.training.get("data", {}).get("hash", DASH),

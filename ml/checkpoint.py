@@ -4,7 +4,7 @@
     refusal.npz         what tells a chest X-ray from other pictures, by the features of these weights
     checkpoint.json     Metadata; holds the sha256 of both
 
-Standard library only: the web process reads the metadata, only the worker loads the rest.
+Nothing heavy is imported here: the web process reads the metadata, only the worker loads the rest.
 """
 
 import hashlib

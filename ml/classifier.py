@@ -14,6 +14,7 @@ from ml.calibration import Calibration
 from ml.checkpoint import Checkpoint, CheckpointCorrupt, Metadata
 from ml.labels import LABELS, NORMAL, PNEUMONIA
 from ml.model import build_classifier
+from ml.quality import is_colour
 from ml.refusal import Refusal
 from ml.serving import ServingGraph
 
@@ -22,8 +23,9 @@ from ml.serving import ServingGraph
 class Classification:
     """What the model says of one picture.
 
-    Where `is_chest_xray` is False the rest means nothing: the caller says NOT_A_CHEST_XRAY and shows no probability.
-    The heatmap covers the whole picture, coarsely; it tells where the model looked, and localises no disease.
+    A picture with colours is no X-ray either. Where `is_chest_xray` is False the rest means nothing: the caller says
+    NOT_A_CHEST_XRAY and shows no probability. The heatmap covers the whole picture, coarsely; it tells where the model
+    looked, and localises no disease.
     """
 
     label: str  # NORMAL or PNEUMONIA
@@ -77,7 +79,7 @@ class Classifier:
             return []
         outputs = self._graph(pictures)
         probabilities = self._calibration.probability(outputs.logits.astype(np.float64))
-        refused = self._refusal.refuses(outputs.features)
+        refused = self._refusal.refuses(outputs.features) | [is_colour(picture) for picture in pictures]
         threshold = self.checkpoint.metadata.threshold
         labels = [PNEUMONIA if probability >= threshold else NORMAL for probability in probabilities]
         return [

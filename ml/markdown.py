@@ -79,11 +79,18 @@ def counted(found: Figure | None) -> list[str]:
 def robustness(shifts: Mapping[str, Sequence[Figure]]) -> str:
     """Lay out what `ml.metrics.robustness_point` gave, a row for each shift and severity."""
     rows = [
-        [shift, point["severity"], share(point["recall"]), share(point["specificity"]), number(point["auc"])]
+        [
+            shift,
+            point["severity"],
+            share(point["recall"]),
+            share(point["specificity"]),
+            number(point["auc"]),
+            point["n"],
+        ]
         for shift, points in shifts.items()
         for point in points
     ]
-    return table(["shift", "severity", "sensitivity", "specificity", "AUROC"], rows)
+    return table(["shift", "severity", "sensitivity", "specificity", "AUROC", "n"], rows)
 
 
 def predictive_values(columns: Mapping[str, Sequence[Figure]]) -> str:

@@ -48,7 +48,7 @@ def build_classifier(
     convolutions), the path of a no-top VGG19 .h5, or that of the whole network's .h5 that a run has written.
     Raises StartingWeightsError.
     """
-    whole = starting_weights is not None and _holds_whole_network(Path(starting_weights))
+    whole = starting_weights is not None and holds_whole_network(Path(starting_weights))
     picture = keras.Input((image_size, image_size, 1), name="picture")
     x = picture if normalisation == "none" else _same_levels(picture)
     x = layers.Concatenate(name="three_channels")([x] * 3)
@@ -81,7 +81,7 @@ def _same_levels(picture):
     return layers.Rescaling(deviation, offset=mean, name="usual_levels")(x)
 
 
-def _holds_whole_network(path: Path) -> bool:
+def holds_whole_network(path: Path) -> bool:
     """Tell the .h5 of a saved network, which Keras writes with its configuration, from one of weights alone."""
     if not path.is_file() or not h5py.is_hdf5(path):
         return False

@@ -81,7 +81,7 @@ def is_colour(picture: Image.Image) -> bool:
     if picture.mode in ("1", "L", "LA", "La", *DEEP_MODES) or picture.mode.startswith("I;"):
         return False
     # A palette can't be averaged, so first pick pixels, then convert, then average the noise away.
-    picked = _picked(picture).convert("RGB").resize((COLOUR_GRID, COLOUR_GRID), Image.Resampling.BOX)
+    picked = _opaque(_picked(picture)).resize((COLOUR_GRID, COLOUR_GRID), Image.Resampling.BOX)
     places = np.asarray(picked.convert("YCbCr"), np.float64).reshape(-1, 3)
     steps = (places[:, 0] * BRIGHTNESS_STEPS // 256).astype(int)
     deviations = [_deviations(places[steps == step, 1:]) for step in np.unique(steps)]
@@ -91,6 +91,14 @@ def is_colour(picture: Image.Image) -> bool:
 def _deviations(chroma: np.ndarray) -> np.ndarray:
     """Give the distance of each (Cb, Cr) from the median of all."""
     return np.linalg.norm(chroma - np.median(chroma, axis=0), axis=1)
+
+
+def _opaque(picture: Image.Image) -> Image.Image:
+    """Lay it on black: what is transparent may hide any colour."""
+    if not picture.has_transparency_data:
+        return picture.convert("RGB")
+    clear = picture.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", clear.size, "black"), clear).convert("RGB")
 
 
 def _picked(picture: Image.Image) -> Image.Image:

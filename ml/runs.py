@@ -40,6 +40,9 @@ METRICS = (
     "threshold",
 )
 
+# What names a run: the same of all is the same run.
+SAME_RUN = ("run", "seed", "data", "commit")
+
 COLUMNS = (
     "run",
     "changed",
@@ -54,8 +57,8 @@ COLUMNS = (
 )
 
 
-def row(*, run: Mapping[str, Any], recipe: Recipe, choice: Choice, metrics: Mapping[str, Any], passes: int) -> dict:
-    """Make a line: `run` holds the columns before the recipe's fields, `metrics` comes from ml.stress.measure."""
+def figures(*, choice: Choice, metrics: Mapping[str, Any], passes: int) -> dict[str, Any]:
+    """Give the METRICS of a line; `metrics` comes from ml.stress.measure. A run without them leaves them empty."""
     plain, stress, shortcuts = metrics["held_out"]["none"], metrics["stress"], metrics["shortcuts"]
     by_shift = {name: found["specificity"]["value"] for name, found in metrics["held_out"].items()}
     defined = {name: value for name, value in by_shift.items() if value is not None}
@@ -81,14 +84,22 @@ def row(*, run: Mapping[str, Any], recipe: Recipe, choice: Choice, metrics: Mapp
         "temperature": choice.calibration.temperature,
         "threshold": choice.threshold,
     }
-    rounded = {key: round(value, 4) if isinstance(value, float) else value for key, value in measured.items()}
-    return {**run, **dataclasses.asdict(recipe), **rounded}
+    return {key: round(value, 4) if isinstance(value, float) else value for key, value in measured.items()}
 
 
 def append(line: Mapping[str, Any], file: Path | None = None) -> None:
-    """Add a line, below the header when the file is new. Raises ValueError for a column that is not in COLUMNS."""
+    """Add a line, below the header when the file is new; one that is there already is not added again.
+
+    It is there when run, seed, data and commit are the same: the end of a run may be repeated. Raises ValueError for a
+    column that is not in COLUMNS, and for a file with other columns.
+    """
     file = file or FILE
     new = not file.exists()
+    written = [] if new else read(file)
+    if written and tuple(written[0]) != COLUMNS:
+        raise ValueError(f"{file} has other columns than this version writes.")
+    if any(all(str(line.get(key, "")) == found[key] for key in SAME_RUN) for found in written):
+        return
     with file.open("a", newline="") as opened:
         writer = csv.DictWriter(opened, COLUMNS, lineterminator="\n")
         if new:

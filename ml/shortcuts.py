@@ -21,7 +21,7 @@ from PIL import Image
 
 from ml.augmentation import AUGMENTATIONS
 from ml.dataset import DatasetError, drop_duplicates, load_canonical, read_folder
-from ml.metrics import proportion
+from ml.metrics import share_of
 from ml.preprocess import CANONICAL_SIZE, squash
 
 STATISTICS = (
@@ -78,14 +78,14 @@ def cross_validated(found: np.ndarray, labels: np.ndarray, patients: Sequence[st
 
 
 def audit(
-    rule: np.ndarray, probabilities: np.ndarray, labels: np.ndarray, threshold: float, patients: Sequence[str]
+    rule: np.ndarray, probabilities: np.ndarray, labels: np.ndarray, threshold: float, patients: np.ndarray
 ) -> dict[str, Any]:
     """Set the network's (n,) probabilities against the (n,) probabilities of the statistics `rule`.
 
     "correlation" is Spearman's between the two within each label, averaged over both labels: all labels together, two
     good classifiers correlate whatever they look at; None where either is constant. "rule_right" and "rule_wrong" are
     the network's accuracy on the pictures that the rule gets right (at 0.5) and wrong, with the network's AUC among
-    them (None of one label alone).
+    them (None of one label alone); intervals by `patients`, (n,).
     """
     from sklearn.metrics import roc_auc_score
 
@@ -97,10 +97,11 @@ def audit(
         name: {
             "n": int(part.sum()),
             "auc": float(roc_auc_score(labels[part], probabilities[part])) if len(set(labels[part])) == 2 else None,
-            "patients": len({patient for patient, inside in zip(patients, part, strict=True) if inside}),
-            "accuracy": proportion(int(correct[part].sum()), int(part.sum())),
-            "recall": proportion(int((correct & part & (labels == 1)).sum()), int((part & (labels == 1)).sum())),
-            "specificity": proportion(int((correct & part & (labels == 0)).sum()), int((part & (labels == 0)).sum())),
+            "patients": len(set(patients[part])),
+            **{
+                figure: share_of(correct[part & among], groups=patients[part & among].tolist())
+                for figure, among in (("accuracy", labels >= 0), ("recall", labels == 1), ("specificity", labels == 0))
+            },
         }
         for name, part in (("rule_right", right), ("rule_wrong", ~right))
     }

@@ -50,6 +50,7 @@ from ml.model import (
     HEADS,
     NORMALISATIONS,
     StartingWeightsError,
+    holds_whole_network,
     save_half_precision,
 )
 from ml.recipes import RECIPES, Recipe
@@ -57,6 +58,9 @@ from ml.refusal import Refusal, false_refusals, fit_for
 from ml.serving import ServingGraph
 from ml.shifts import SHIFTS
 from ml.stress import HeldOut, Passes, all_passes, ask, choose, measure, robustness
+
+# What a run was begun with, in its folder.
+RUN_FILE = "run.json"
 
 # Flags of the recipe that take one of a few names.
 CHOICES = {
@@ -84,7 +88,9 @@ def train(arguments: argparse.Namespace) -> Checkpoint:
     examples = drop_duplicates(read_folder(arguments.data))
     if arguments.limit:
         examples = thin_out(examples, arguments.limit)
-    open_run(run, recipe, seed=arguments.seed, data=data_hash(examples), resume=arguments.resume)
+    hashed = data_hash(examples)
+    check_start(Path(arguments.weights), seed=arguments.seed, data=hashed)
+    open_run(run, recipe, seed=arguments.seed, data=hashed, resume=arguments.resume)
     keras.config.set_dtype_policy(choose_precision() if arguments.precision == "auto" else arguments.precision)
     data = load_data(examples, seed=arguments.seed)
     print(
@@ -95,7 +101,14 @@ def train(arguments: argparse.Namespace) -> Checkpoint:
     model.save(run / MODEL_FILE, include_optimizer=False)
     plot_curves(run)
     described = describe(arguments, recipe, data)
-    checkpoint = write_checkpoint(run / "checkpoint", model, recipe, arguments.name or run.name, data, described)
+    changed = f"a trial with about {arguments.limit} pictures" if arguments.limit else "a network to be shipped"
+    columns = run_columns(arguments.name or run.name, described, recipe, changed=changed)
+    try:
+        checkpoint, measured = write_checkpoint(run / "checkpoint", model, recipe, columns["run"], data, described)
+    except CalibrationError:
+        note_run(columns)
+        raise
+    note_run(columns | measured)
     print(f"The checkpoint is in {checkpoint.folder} (version {checkpoint.sha256[:12]})")
     return checkpoint
 
@@ -108,7 +121,7 @@ def describe(arguments: argparse.Namespace, recipe: Recipe, data: Data) -> dict[
         "recipe": dataclasses.asdict(recipe),
         "seed": arguments.seed,
         "precision": keras.config.dtype_policy().name,
-        "commit": runs.git_commit(),
+        "commit": json.loads((arguments.run / RUN_FILE).read_text()).get("commit", "unknown"),
         "machine": f"{platform.machine()}, {os.cpu_count()} CPUs, {len(tf.config.list_physical_devices('GPU'))} GPUs",
         "versions": {"tensorflow": tf.__version__, "keras": keras.__version__, "python": platform.python_version()},
         "data": {
@@ -120,6 +133,24 @@ def describe(arguments: argparse.Namespace, recipe: Recipe, data: Data) -> dict[
         },
         "hours": round(recorded_hours(arguments.run), 2),
     }
+
+
+def check_start(weights: Path, *, seed: int, data: str) -> None:
+    """Raise StartingWeightsError where a network to start from was trained on patients whom this run holds out.
+
+    Convolutions alone have seen no patient. Seed and data decide who is held out, and stand in the run's folder.
+    """
+    if not holds_whole_network(weights):
+        return
+    written = weights.parent / RUN_FILE
+    if not written.exists():
+        raise StartingWeightsError(f"{weights} has no {RUN_FILE} beside it: whom it was trained on is not known.")
+    earlier = json.loads(written.read_text())
+    if (earlier["seed"], earlier["data"]) != (seed, data):
+        raise StartingWeightsError(
+            f"{weights} was trained with seed {earlier['seed']} and data {earlier['data'][:12]}, this run is to have "
+            f"seed {seed} and data {data[:12]}: it would be measured on patients that the network has seen."
+        )
 
 
 def history(weights: Path) -> dict[str, Any] | None:
@@ -180,20 +211,23 @@ def recipe_of(arguments: argparse.Namespace) -> Recipe:
 
 
 def open_run(run: Path, recipe: Recipe, *, seed: int, data: str, resume: bool) -> None:
-    """Make the run's folder, or go on in it. Raises FileExistsError rather than mix two runs.
+    """Make the run's folder with RUN_FILE in it, or go on there. Raises FileExistsError rather than mix two runs.
 
     Seed and data decide who is held out: with others, a resumed run would be calibrated on what it was trained on.
     """
-    written = run / "run.json"
-    wanted = json.dumps({"recipe": dataclasses.asdict(recipe), "seed": seed, "data": data}, indent=2)
+    written = run / RUN_FILE
+    wanted = {"recipe": dataclasses.asdict(recipe), "seed": seed, "data": data}
     if written.exists() and not resume:
         raise FileExistsError(f"{run} holds a run already: --resume goes on with it, another --run starts anew.")
-    if written.exists() and written.read_text() != wanted:
-        raise FileExistsError(
-            f"{run} was started with another recipe, seed or data, see {written}: give the same to resume."
-        )
+    if written.exists():
+        begun = json.loads(written.read_text())
+        if {key: begun.get(key) for key in wanted} != wanted:
+            raise FileExistsError(
+                f"{run} was started with another recipe, seed or data, see {written}: give the same to resume."
+            )
+        return
     run.mkdir(parents=True, exist_ok=True)
-    written.write_text(wanted)
+    written.write_text(json.dumps(wanted | {"commit": runs.git_commit()}, indent=2))
 
 
 def choose_precision() -> str:
@@ -214,8 +248,15 @@ def thin_out(examples: Sequence[Example], limit: int) -> list[Example]:
 
 def write_checkpoint(
     folder: Path, model: keras.Model, recipe: Recipe, name: str, data: Data, described: dict[str, Any]
-) -> Checkpoint:
-    """Choose and measure on the held-out patients under every shift, then write weights, refusal and metadata."""
+) -> tuple[Checkpoint, dict[str, Any]]:
+    """Write the weights, choose and measure on the held-out patients under every shift, write refusal and metadata.
+
+    Gives the checkpoint and the METRICS of its line in runs.csv. Everything is measured on the weights as they are
+    shipped, in half precision. Raises CalibrationError.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    save_half_precision(model, folder / WEIGHTS_FILE)
+    keras.Model(model.input, model.output).load_weights(folder / WEIGHTS_FILE)
     graph, held_out = ServingGraph(model), data.held_out
     refusal = fit_for(graph.features, data.pictures, seed=described["seed"])
     features = []
@@ -229,15 +270,12 @@ def write_checkpoint(
     np.savez_compressed(folder.parent / "held_out_logits.npz", labels=held_out.labels, **vars(passes))
     choice = choose(passes, held_out.labels)
     metrics = measure(passes, choice, held_out)
-    run = run_columns(name, described, changed="a network to be shipped: all patients, all shifts")
-    runs.append(runs.row(run=run, recipe=recipe, choice=choice, metrics=metrics, passes=len(passes.index)))
+    measured = runs.figures(choice=choice, metrics=metrics, passes=len(passes.index))
     metrics["refusal"] = {"false_refusals": refused_by_shift(refusal, np.concatenate(features), passes, held_out)}
     metrics["robustness"] = robustness(graph.logits, passes, choice, held_out)
 
-    folder.mkdir(parents=True, exist_ok=True)
-    save_half_precision(model, folder / WEIGHTS_FILE)
     refusal.save(folder / REFUSAL_FILE)
-    return write_metadata(
+    checkpoint = write_metadata(
         folder,
         Metadata(
             name=name,
@@ -255,6 +293,7 @@ def write_checkpoint(
             training=described,
         ),
     )
+    return checkpoint, measured
 
 
 def refused_by_shift(
@@ -271,8 +310,16 @@ def refused_by_shift(
     }
 
 
-def run_columns(name: str, described: dict[str, Any], *, changed: str) -> dict[str, Any]:
-    """Give the first columns of the run's line in runs.csv."""
+def note_run(line: dict[str, Any]) -> None:
+    """Append the run's line; where that can't be written, what was trained is not lost for it."""
+    try:
+        runs.append(line)
+    except OSError as error:
+        print(f"The run's line could not be added to {runs.FILE}: {error}", file=sys.stderr)
+
+
+def run_columns(name: str, described: dict[str, Any], recipe: Recipe, *, changed: str) -> dict[str, Any]:
+    """Give the columns of the run's line in runs.csv that are known before anything was measured."""
     return {
         "run": name,
         "changed": changed,
@@ -282,6 +329,7 @@ def run_columns(name: str, described: dict[str, Any], *, changed: str) -> dict[s
         "seed": described["seed"],
         "patients": described["data"]["training_patients"],
         "hours": described["hours"],
+        **dataclasses.asdict(recipe),
     }
 
 

@@ -73,6 +73,15 @@ def test_beyond_the_uncertain_band_no_more_than_the_asked_share_of_either_label_
     assert (probabilities[labels == 0] > high).mean() == pytest.approx(0.02, abs=0.001)
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_the_edge_of_the_band_is_the_probability_of_a_picture_to_the_last_digit(seed):
+    rng = np.random.default_rng(seed)
+    labels, probabilities = rng.integers(0, 2, 50), rng.uniform(0, 0.5, 50)
+    _, high = uncertain_band(probabilities, labels, threshold=0.01, share=0.1)
+    assert high in probabilities[labels == 0]
+    assert (probabilities[labels == 0] > high).mean() <= 0.1
+
+
 def test_the_uncertain_band_always_holds_the_operating_point():
     probabilities, labels = np.array([0.1, 0.2, 0.8, 0.9]), np.array([0, 0, 1, 1])
     assert uncertain_band(probabilities, labels, threshold=0.5, share=0.01) == (0.5, 0.5)

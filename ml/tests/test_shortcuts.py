@@ -46,7 +46,7 @@ def test_a_network_that_follows_the_rule_is_found_out_and_one_that_does_not_is_n
     rule = np.clip(labels * 0.5 + rng.uniform(0, 0.6, 600), 0, 1)
     follows, honest = np.clip(rule + rng.normal(0, 0.02, 600), 0, 1), np.clip(labels * 0.9 + 0.05, 0, 1)
     jitter = rng.uniform(-0.04, 0.04, 600)
-    patients = [str(i) for i in range(600)]
+    patients = np.arange(600).astype(str)
     found = audit(rule, follows, labels, 0.5, patients)
     assert found["correlation"] > 0.9
     assert found["rule_wrong"]["accuracy"]["value"] < 0.2
@@ -56,9 +56,19 @@ def test_a_network_that_follows_the_rule_is_found_out_and_one_that_does_not_is_n
     assert found["rule_right"]["n"] + found["rule_wrong"]["n"] == 600
 
 
+def test_many_pictures_of_few_patients_do_not_narrow_the_interval():
+    labels = np.tile([0, 1], 20)
+    probabilities = np.where(np.arange(40) < 10, 1 - labels, labels) * 0.8 + 0.1
+    once = audit(labels * 0.9, probabilities, labels, 0.5, np.arange(40).astype(str))
+    again = audit(*(np.repeat(a, 14) for a in (labels * 0.9, probabilities, labels)), 0.5, np.repeat(np.arange(40), 14))
+    for name in ("low", "high"):
+        one, other = (found["rule_right"]["accuracy"][name] for found in (once, again))
+        assert one == pytest.approx(other, abs=0.02)
+
+
 def test_without_a_wrong_answer_of_the_rule_that_part_is_empty_and_not_an_error():
     labels = np.array([0, 0, 1, 1])
-    found = audit(labels * 0.9, np.array([0.1, 0.3, 0.8, 0.7]), labels, 0.5, ["a", "b", "c", "d"])
+    found = audit(labels * 0.9, np.array([0.1, 0.3, 0.8, 0.7]), labels, 0.5, np.array(["a", "b", "c", "d"]))
     assert (found["rule_wrong"]["n"], found["rule_wrong"]["auc"]) == (0, None)
     assert found["rule_wrong"]["accuracy"]["value"] is None
     assert found["statistics_auc"] == pytest.approx(1.0)

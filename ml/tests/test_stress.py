@@ -108,8 +108,8 @@ def test_a_robustness_curve_begins_with_the_pictures_as_they_are_and_asks_nothin
     assert set(found) == set(SHIFTS) - {"none"}
     for points in found.values():
         assert [point["severity"] for point in points] == [0.0, *SEVERITIES]
-        assert {point["n"] for point in points} == {10}
-    assert len(asked) == 10 * len(found) * (len(SEVERITIES) - 1)
+        assert {point["n"] for point in points} == {5}
+    assert len(asked) == 5 * len(found) * (len(SEVERITIES) - 1)
 
 
 def test_the_rule_is_fitted_on_training_pictures_and_asked_about_the_others():

@@ -93,6 +93,19 @@ def test_a_run_folder_in_use_is_refused_without_resume(resumed_run, monkeypatch,
     assert "--resume goes on with it" in capsys.readouterr().err
 
 
+def test_a_start_from_a_network_that_has_seen_other_patients_is_refused(resumed_run, tmp_path, monkeypatch, capsys):
+    whole = resumed_run.folder / MODEL_FILE
+    flags = ["--data", resumed_run.arguments[1], "--run", str(tmp_path / "next"), "--weights", str(whole), *TINY_FLAGS]
+    monkeypatch.setattr("sys.argv", ["train", *flags, "--seed", "2"])
+    assert train.main() == 1
+    assert "patients that the network has seen" in capsys.readouterr().err
+    lonely = tmp_path / "lonely.h5"
+    lonely.write_bytes(whole.read_bytes())
+    monkeypatch.setattr("sys.argv", ["train", *flags, "--weights", str(lonely)])
+    assert train.main() == 1
+    assert "has no run.json beside it" in capsys.readouterr().err
+
+
 # Another seed or other data would hold out other patients: the run would be calibrated on what it was trained on.
 @pytest.mark.parametrize("changed", [("--batch-size", "4"), ("--seed", "7"), ("--limit", "9")])
 def test_a_resume_with_another_recipe_seed_or_data_is_refused(resumed_run, changed):
