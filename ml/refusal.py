@@ -117,21 +117,16 @@ def fit_refusal(features: np.ndarray, *, unseen: np.ndarray, turned: np.ndarray)
 
     All are (n, QUARTERS · channels), n at least 4.
     """
-    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-
     roots, unseen_roots = _roots(features), _roots(unseen)
     centre, whitening = _whitening(_whole(roots))
     unlike = np.square((_whole(unseen_roots) - centre) @ whitening).sum(axis=1)
     whitening /= np.sqrt(MARGIN * _limit(unlike))
 
-    # Shrunken as by Ledoit and Wolf 2004: there are as many features as pictures.
-    plane = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto", priors=(0.5, 0.5))
-    plane.fit(np.concatenate([roots, _roots(turned)]), np.repeat([0, 1], (len(roots), len(turned))))
+    normal, middle = _plane(roots, _roots(turned))
     # Scaled so that the usual upright picture has 0 and the limit is 1.
-    usual = float(np.median(plane.decision_function(roots)))
-    reach = max(_limit(plane.decision_function(unseen_roots)), 0.0) - usual
-    normal, offset = plane.coef_[0] / reach, (plane.intercept_[0] - usual) / reach
-    return Refusal(*(np.asarray(array, np.float32) for array in (centre, whitening, normal, offset)))
+    usual = float(np.median(roots @ normal))
+    reach = max(_limit(unseen_roots @ normal), middle) - usual
+    return Refusal(*(np.asarray(array, np.float32) for array in (centre, whitening, normal / reach, -usual / reach)))
 
 
 def false_refusals(refusal: Refusal, features: np.ndarray, *, groups: Sequence[Hashable] | None = None) -> Interval:
@@ -201,6 +196,21 @@ def _whitening(roots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     projected = components.fit_transform((roots - centre) / deviation)
     half = np.linalg.cholesky(LedoitWolf(assume_centered=True).fit(projected).precision_)
     return centre, (components.components_ / deviation).T @ half
+
+
+def _plane(upright: np.ndarray, turned: np.ndarray) -> tuple[np.ndarray, float]:
+    """Give Fisher's linear discriminant of two sets of rows: a normal, and the value half-way along it.
+
+    The covariance within the sets is shrunken as by Ledoit and Wolf 2004: there are as many features as pictures.
+    """
+    from sklearn.covariance import LedoitWolf
+
+    means = upright.mean(axis=0), turned.mean(axis=0)
+    within = np.concatenate([upright - means[0], turned - means[1]])
+    deviation = within.std(axis=0) + np.finfo(np.float32).tiny
+    covariance = LedoitWolf(assume_centered=True).fit(within / deviation).covariance_
+    normal = np.linalg.solve(covariance, (means[1] - means[0]) / deviation) / deviation
+    return normal, float(normal @ (means[0] + means[1]) / 2)
 
 
 def _limit(scores: np.ndarray) -> float:
