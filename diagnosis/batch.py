@@ -52,11 +52,9 @@ class Choice:
         return scans
 
     def answered(self) -> QuerySet[Scan]:
-        """Give those that the version has answered already."""
-        answers = Prediction.objects.filter(
-            scan=OuterRef("pk"), model_version=self.model_version, state=State.SUCCEEDED
-        )
-        return self.scans().filter(Exists(answers))
+        """Give those that the version has answered, or refused, already."""
+        asked = Prediction.objects.filter(scan=OuterRef("pk"), model_version=self.model_version)
+        return self.scans().filter(Exists(asked.settled()))
 
     def to_ask(self) -> QuerySet[Scan]:
         """Give those that have to be asked for."""

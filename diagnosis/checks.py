@@ -18,7 +18,7 @@ CONSOLE_MAIL = "django.core.mail.backends.console.EmailBackend"
 
 @register(Tags.files)
 def check_checkpoint(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """The shipped checkpoint has readable metadata, and its other files are there.
+    """The shipped checkpoint has metadata that this version reads, and its other files are there.
 
     A warning, not an error: the site still takes pictures, and training has to start from somewhere.
     """
@@ -30,7 +30,11 @@ def check_checkpoint(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
         problem = str(error)
     if not problem:
         return []
-    hint = "Set MODEL_CHECKPOINT to the folder of a checkpoint, or train one: python -m ml.train --help"
+    problem = f"The shipped checkpoint can't answer. {problem}"
+    hint = (
+        "Restore its files, set MODEL_CHECKPOINT to the folder of another checkpoint, or train one (python -m ml.train "
+        "--help); then run manage.py install_shipped_model. An active version in another folder goes on answering."
+    )
     return [checks.Warning(problem, hint=hint, id="diagnosis.W001")]
 
 

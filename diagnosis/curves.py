@@ -78,8 +78,9 @@ def _measured(metrics: dict[str, Any], name: str, *, has_dots: bool = False) -> 
     as_they_are, pooled = (_points(part(metrics, key).get(name)) for key in ("curves", "stress_curves"))
     if not as_they_are:
         return []
-    lines = [Line("pictures as they are", as_they_are, "solid", has_dots)]
-    return [*lines, Line("all shifts pooled", pooled, "dashed", has_dots)] if pooled else lines
+    plain, stress = part(metrics, "held_out", "none"), part(metrics, "stress")
+    lines = [Line(f"pictures as they are{_counted([plain])}", as_they_are, "solid", has_dots)]
+    return [*lines, Line(f"all shifts pooled{_counted([stress])}", pooled, "dashed", has_dots)] if pooled else lines
 
 
 def _robustness_chart(shift: str, steps: Any) -> Chart | None:
@@ -94,7 +95,7 @@ def _robustness_chart(shift: str, steps: Any) -> Chart | None:
         return None
     return Chart(
         f"robustness-{shift}",
-        shift.capitalize(),
+        f"{shift.capitalize()}{_counted(told)}",
         f"How the figures change as the shift “{shift}” grows stronger; at severity 1 it is that of the table.",
         "severity",
         "figure",
@@ -120,6 +121,12 @@ def _points(told: Any) -> list[Point]:
 
 def _cells(points: list[Point]) -> list[list[str]]:
     return [[f"{x:.3f}", f"{y:.3f}"] for x, y in points]
+
+
+def _counted(told: list[dict[str, Any]]) -> str:
+    """Give ", n = 130" for what was measured on as many pictures each time, a range where it differs."""
+    counts = sorted({n for each in told if (n := number(each.get("n"))) is not None})
+    return f", n = {'–'.join(f'{n:,.0f}' for n in dict.fromkeys([counts[0], counts[-1]]))}" if counts else ""
 
 
 def _text(value: Any) -> str:

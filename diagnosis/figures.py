@@ -56,6 +56,12 @@ def figures(summary: dict[str, Any]) -> list[Figure]:
     return [each for each in found if each]
 
 
+def percentage(value: Any) -> str:
+    """Write a share, 0..1, as people say it; "" where it is none."""
+    given = number(value)
+    return "" if given is None else f"{100 * given:.4g}\N{NO-BREAK SPACE}%"
+
+
 def shift_name(shift: str) -> str:
     """Name a shift for people."""
     return "as they are" if shift == "none" else shift

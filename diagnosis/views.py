@@ -128,7 +128,8 @@ def scan_detail(request: HttpRequest, scan_id: UUID) -> HttpResponse:
     """
     scan = _visible_scan(request, scan_id)
     latest = scan.latest_prediction
-    answers = list(scan.predictions.select_related("model_version").defer("model_version__metadata"))
+    rows = scan.predictions.select_related("model_version").defer("model_version__metadata")
+    answers = list(rows.prefetch_related("reviews"))
     context = {
         "scan": scan,
         "is_waiting": latest is not None and not latest.is_terminal,

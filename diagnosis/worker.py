@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from billiard.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
 from django.core.files.base import ContentFile
-from django.db import connection
+from django.db import connection, transaction
 from PIL import Image
 
 from diagnosis import services
@@ -74,11 +74,15 @@ def answer(prediction_id: str, *, task_id: str) -> None:
 
 
 def record(prediction: Prediction, classification: "Classification", *, task_id: str, milliseconds: int) -> None:
-    """Record the answer with its heatmap, if `task_id` still holds the claim; else nothing stays behind."""
+    """Record the answer with its heatmap, if `task_id` still holds the claim; else nothing is touched.
+
+    The row comes first, and its lock is held until the file is there: nobody else answers or erases the prediction
+    meanwhile. A worker that is killed in between leaves a claimed row; whoever takes that up writes over the file, and
+    whoever erases it deletes the file.
+    """
     version = prediction.model_version
-    heatmap = store_heatmap(prediction, classification)
-    recorded = False
-    try:
+    heatmap = prediction.heatmap.field.generate_filename(prediction, "")
+    with transaction.atomic():
         recorded = Prediction.objects.succeed(
             prediction.pk,
             task_id=task_id,
@@ -88,28 +92,29 @@ def record(prediction: Prediction, classification: "Classification", *, task_id:
             is_uncertain=version.is_uncertain_about(classification.probability),
             heatmap=heatmap,
         )
-    finally:
-        if heatmap and not recorded:
-            prediction.heatmap.storage.delete(heatmap)
+        if recorded and not store_heatmap(prediction, classification, name=heatmap):
+            Prediction.objects.filter(pk=prediction.pk).update(heatmap="")
 
 
-def store_heatmap(prediction: Prediction, classification: "Classification") -> str:
-    """Store the heatmap as a small PNG and give the name of the file; "" when it can't be stored.
+def store_heatmap(prediction: Prediction, classification: "Classification", *, name: str) -> bool:
+    """Store the heatmap as a small PNG under `name`, over what is there; False when it can't be stored.
 
     The answer is worth more than the picture of it: whatever goes wrong here is logged, and the answer stands alone.
     """
     storage = prediction.heatmap.storage
-    name = prediction.heatmap.field.generate_filename(prediction, "")
     try:
         buffer = io.BytesIO()
         heatmap_image(classification.heatmap, HEATMAP_SIZE).save(buffer, "PNG", optimize=True)
-        return storage.save(name, ContentFile(buffer.getvalue()))
+        # A storage keeps both of two files of the same name, the second one under another name.
+        storage.delete(name)
+        storage.save(name, ContentFile(buffer.getvalue()))
     except Exception:
         logger.exception("Prediction %s: the heatmap can't be stored", prediction.pk)
         # A full disk leaves the beginning of the file.
         with suppress(Exception):
             storage.delete(name)
-        return ""
+        return False
+    return True
 
 
 def note_timeout(prediction_id: str, *, task_id: str) -> None:

@@ -51,6 +51,13 @@ def alice(db):
 
 
 @pytest.fixture
+def browser(client, alice):
+    """Alice's browser."""
+    client.force_login(alice)
+    return client
+
+
+@pytest.fixture
 def bob(db):
     """A stranger to alice's scans."""
     return factories.person("bob")

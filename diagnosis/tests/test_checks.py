@@ -36,6 +36,15 @@ def test_a_damaged_checkpoint_is_named(checkpoint):
     assert METADATA_FILE in message.msg
 
 
+def test_a_checkpoint_of_another_format_is_named_with_the_way_out(checkpoint):
+    told = (checkpoint / METADATA_FILE).read_text().replace('"format_version": 2', '"format_version": 1')
+    (checkpoint / METADATA_FILE).write_text(told)
+    [message] = checks.check_checkpoint(None)
+    assert "The shipped checkpoint can't answer." in message.msg
+    assert "format_version = 1" in message.msg
+    assert "install_shipped_model" in message.hint
+
+
 @pytest.mark.parametrize("file", [WEIGHTS_FILE, REFUSAL_FILE])
 def test_a_missing_file_is_named(checkpoint, file):
     (checkpoint / file).unlink()

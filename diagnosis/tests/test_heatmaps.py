@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from django.core.files.storage import FileSystemStorage
-from django.db import DatabaseError
+from django.db import DatabaseError, transaction
 from django.urls import reverse
 from PIL import Image
 
@@ -17,13 +17,6 @@ from diagnosis.states import State, Trigger
 from diagnosis.tests.factories import HEIGHT, WIDTH, answer_queued, model_version_of, prediction_at, scan_of
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def browser(client, alice):
-    """Alice's browser."""
-    client.force_login(alice)
-    return client
 
 
 @pytest.fixture
@@ -67,8 +60,7 @@ def test_the_answer_comes_with_a_small_picture_of_the_heat(fake_classifier, scan
 
     (stored,) = heatmap_files(media)
     assert prediction.heatmap.path == str(stored)
-    assert str(prediction.pk) not in prediction.heatmap.name
-    assert str(scan.pk) not in prediction.heatmap.name
+    assert prediction.heatmap.name == f"heatmaps/{prediction.pk.hex[:2]}/{prediction.pk.hex}.png"
     with Image.open(stored) as picture:
         assert picture.mode == "RGBA"
     assert stored.stat().st_size < 12_000
@@ -109,6 +101,102 @@ def test_a_late_task_whose_claim_was_taken_leaves_no_file(fake_classifier, scan,
     prediction.refresh_from_db()
     assert (prediction.state, prediction.heatmap.name) == (State.QUEUED, "")
     assert heatmap_files(media) == []
+
+
+def test_a_late_task_leaves_alone_what_the_faster_one_wrote(fake_classifier, scan, media, monkeypatch):
+    prediction = prediction_at(State.QUEUED, scan)
+    classify, before = fake_classifier.classify, []
+
+    def slowly(pictures):
+        monkeypatch.setattr(fake_classifier, "classify", classify)
+        Prediction.objects.filter(pk=prediction.pk).put_back()
+        worker.answer(str(prediction.pk), task_id="fast")
+        before.extend((path, path.stat().st_ino, path.stat().st_mtime_ns) for path in heatmap_files(media))
+        return classify(pictures)
+
+    monkeypatch.setattr(fake_classifier, "classify", slowly)
+    worker.answer(str(prediction.pk), task_id="slow")
+
+    prediction.refresh_from_db()
+    assert (prediction.state, prediction.claimed_by) == (State.SUCCEEDED, "fast")
+    assert Path(prediction.heatmap.path).exists()
+    assert [(path, path.stat().st_ino, path.stat().st_mtime_ns) for path in heatmap_files(media)] == before
+
+
+def killed_after_the_file(prediction: Prediction, monkeypatch) -> None:
+    """Let the worker be killed between the file of the heatmap and the end of the row's transaction."""
+    save = FileSystemStorage.save
+
+    def save_and_die(*args, **kwargs):
+        save(*args, **kwargs)
+        raise SystemExit
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FileSystemStorage, "save", save_and_die)
+        with pytest.raises(SystemExit):
+            worker.answer(str(prediction.pk), task_id="killed")
+    prediction.refresh_from_db()
+
+
+def test_a_killed_worker_leaves_a_file_that_the_next_attempt_writes_over(fake_classifier, scan, media, monkeypatch):
+    prediction = prediction_at(State.QUEUED, scan)
+    killed_after_the_file(prediction, monkeypatch)
+    assert (prediction.state, prediction.heatmap.name) == (State.RUNNING, "")
+    (left,) = heatmap_files(media)
+    left.write_bytes(b"half a fi")
+
+    worker.answer(str(prediction.pk), task_id="killed")
+
+    prediction.refresh_from_db()
+    assert prediction.state == State.SUCCEEDED
+    assert heatmap_files(media) == [Path(prediction.heatmap.path)] == [left]
+    with Image.open(left) as picture:
+        picture.verify()
+
+
+@pytest.mark.parametrize("way", ["the page", "the scan in the admin", "chosen scans in the admin", "their owner"])
+def test_erasing_takes_the_file_of_a_killed_worker_too(
+    fake_classifier, scan, client, alice, sam, media, monkeypatch, django_capture_on_commit_callbacks, way
+):
+    prediction = prediction_at(State.QUEUED, scan)
+    killed_after_the_file(prediction, monkeypatch)
+    assert len(heatmap_files(media)) == 1
+    chosen = {"action": "delete_selected", "_selected_action": [scan.pk]}
+    person, address, more = {
+        "the page": (alice, reverse("diagnosis:scan_delete", args=[scan.pk]), {}),
+        "the scan in the admin": (sam, reverse("admin:diagnosis_scan_delete", args=[scan.pk]), {}),
+        "chosen scans in the admin": (sam, reverse("admin:diagnosis_scan_changelist"), chosen),
+        "their owner": (sam, reverse("admin:auth_user_delete", args=[alice.pk]), {}),
+    }[way]
+
+    client.force_login(person)
+    with django_capture_on_commit_callbacks(execute=True):
+        client.post(address, {"post": "yes", **more})
+
+    assert not Scan.objects.exists()
+    assert [path for path in media.rglob("*") if path.is_file()] == []
+
+
+def test_an_answer_that_came_after_the_look_at_the_rows_is_erased_with_its_file(
+    scan, media, django_capture_on_commit_callbacks
+):
+    prediction_at(State.SUCCEEDED, scan, has_heatmap=True, heatmap="")
+
+    with django_capture_on_commit_callbacks(execute=True):
+        services.erase_scan(scan=scan)
+
+    assert heatmap_files(media) == []
+
+
+def test_what_is_not_erased_after_all_keeps_its_heatmap(scan, media, django_capture_on_commit_callbacks):
+    prediction_at(State.SUCCEEDED, scan, has_heatmap=True)
+
+    with django_capture_on_commit_callbacks(execute=True), transaction.atomic():
+        services.erase_scan(scan=scan)
+        transaction.set_rollback(True)
+
+    assert Scan.objects.exists()
+    assert len(heatmap_files(media)) == 1
 
 
 def test_a_scan_that_is_erased_while_it_is_read_leaves_no_file(

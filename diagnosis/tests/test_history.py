@@ -16,13 +16,6 @@ from diagnosis.views import SCANS_PER_PAGE
 LIST = "/scans/"
 
 
-@pytest.fixture
-def browser(client, alice):
-    """Alice's browser."""
-    client.force_login(alice)
-    return client
-
-
 def names(response) -> list[str]:
     """Give the original names on the page, in its order."""
     assert response.status_code == 200

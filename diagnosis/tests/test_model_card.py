@@ -7,10 +7,12 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from diagnosis import model_card
 from diagnosis.model_card import ModelCard
 from diagnosis.models import ModelVersion
 from diagnosis.states import State
 from diagnosis.tests.factories import model_version_of, prediction_at, scan_of
+from ml import augmentation
 
 pytestmark = pytest.mark.django_db
 
@@ -41,6 +43,7 @@ FULL = {
     "bias": 0.999,
     "created": "2026-01-31T10:00:00+00:00",
     "metrics": {
+        "targets": {"sensitivity": 0.965, "uncertain_share": 0.015},
         "held_out": {"none": SUMMARY, "blurred": SUMMARY},
         "stress": {**SUMMARY, "n": 5390},
         "by_cause": {"bacteria": interval(0.98, n=250), "virus": interval(0.94, n=104)},
@@ -48,7 +51,7 @@ FULL = {
         "stress_curves": CURVES,
         "robustness": {
             "blurred": [
-                {"severity": severity, "n": 490, "auc": 0.99 - severity / 10, "recall": 0.9, "specificity": 0.8}
+                {"severity": severity, "n": 123, "auc": 0.99 - severity / 10, "recall": 0.9, "specificity": 0.8}
                 for severity in (0.0, 0.5, 1.0, 1.5)
             ]
         },
@@ -64,9 +67,10 @@ FULL = {
             "rule_right": {"n": 450, "accuracy": interval(0.97)},
             "rule_wrong": {"n": 40, "accuracy": interval(0.85), "auc": 0.912},
         },
+        "stress_shortcuts": {"correlation": 0.27, "rule_wrong": {"n": 440, "accuracy": interval(0.8), "auc": 0.87}},
     },
     "training": {
-        "command": "python -m ml.train --recipe robust",
+        "command": "python -m ml.train --recipe robust --weights vgg19_notop.weights.h5",
         "machine": "x86_64, 2 CPUs",
         "hours": 2.03,
         "data": {"held_out": {"NORMAL": 136, "PNEUMONIA": 354}},
@@ -132,7 +136,9 @@ def test_a_checkpoint_that_tells_little_still_has_a_card(client, metadata):
         ("held_out", 'id="shifts"'),
         ("uncertain", 'id="uncertain"'),
         ("refusal", 'id="refusals"'),
-        ("shortcuts", 'id="shortcuts"'),
+        ("shortcuts", "Held-out patients, pictures as they are"),
+        ("stress_shortcuts", "Held-out patients, all shifts pooled"),
+        ("targets", "of the pneumonias are found"),
         ("by_cause", "Bacterial pneumonia"),
         ("robustness", 'id="robustness-blurred-title"'),
         ("stress", "All shifts pooled"),
@@ -181,10 +187,93 @@ def test_every_figure_comes_with_its_interval_and_n(client):
 def test_what_an_answer_is_worth_follows_from_bayes_rule():
     rows = ModelCard(FULL).predictive_values
 
-    assert [row.prevalence for row in rows] == ["5 %", "10 %", "30 %"]
+    assert [row.prevalence for row in rows] == [f"{share}\N{NO-BREAK SPACE}%" for share in (5, 10, 30)]
     # 0.97 × 0.10 / (0.97 × 0.10 + 0.07 × 0.90), and 0.93 × 0.90 / (0.93 × 0.90 + 0.03 × 0.10)
-    assert (rows[1].ppv.value, rows[1].npv.value) == ("0.606", "0.996")
-    assert rows[1].ppv.interval == "0.540–0.645"
+    assert (rows[1].ppv, rows[1].npv) == ("0.606", "0.996")
+
+
+def test_an_answer_that_nobody_gets_is_worth_nothing_that_could_be_told():
+    blind = {"metrics": {"held_out": {"none": {"recall": {"value": 0}, "specificity": {"value": 1}}}}}
+
+    assert {row.ppv for row in ModelCard(blind).predictive_values} == {""}
+
+
+def test_the_operating_point_is_told_with_what_this_version_was_chosen_for(client):
+    text = words(card_page(client, FULL))
+
+    assert "at least 96.5 % of the pneumonias are found with all shifts pooled" in text
+    assert "at most 1.5 % of the pneumonias, and of the normals, are on the wrong side there" in text
+    assert "97 %" not in words(card_page(client, without("targets")))
+
+
+def test_it_claims_the_patient_rule_for_our_own_split_alone(client):
+    text = words(card_page(client, {}))
+
+    assert "Nobody is on both sides of our own split" in text
+    assert "Its publishers divided it: numbers in its file names may stand for persons who are also in training" in text
+
+
+def test_curves_say_on_how_many_pictures_they_stand(client):
+    text = words(card_page(client, FULL))
+
+    assert "Blurred, n = 123" in text
+    assert "pictures as they are, n = 490" in text
+    assert "all shifts pooled, n = 5,390" in text
+
+
+def test_a_robustness_curve_on_a_varying_number_of_pictures_tells_the_range():
+    steps = [{"severity": severity, "n": n, "auc": 0.9} for severity, n in ((0.0, 130), (0.5, 120), (1.0, None))]
+
+    (chart,) = ModelCard({"metrics": {"robustness": {"noisy": steps}}}).robustness
+
+    assert chart.title == "Noisy, n = 120–130"
+
+
+def test_the_audit_under_stress_stands_beside_the_one_on_pictures_as_they_are(client):
+    text = words(card_page(client, FULL))
+
+    assert "all shifts pooled Figure Value 95 % interval n Rank correlation" in text
+    assert "AUROC where the statistics are wrong 0.870 – 440" in text
+
+
+def test_a_run_that_started_from_another_one_tells_both_and_where_the_first_one_started(client):
+    first = {
+        "name": "vgg19-first",
+        **FULL["training"],
+        "recipe": {"augmentation": "gentle", "image_size": 224},
+    }
+    second = {
+        "command": "python -m ml.train --weights vgg19_pneumonia.h5",
+        "recipe": {"augmentation": "matched"},
+        "started_from": first,
+    }
+    text = words(card_page(client, FULL | {"training": second}))
+    latest, earlier = text.split("Started from the network of vgg19-first")
+
+    assert "sharpness drawn from one distribution for all pictures" in latest
+    assert "small rotations, crops and changes of brightness" in earlier
+    assert "Starting weights of the first run: vgg19_notop.weights.h5 , a VGG16 trained on ImageNet" in earlier
+    assert "started from ·" not in text
+
+
+@pytest.mark.parametrize("earlier", [{}, {"started_from": None}, {"started_from": "somewhere"}], ids=repr)
+def test_a_run_of_its_own_has_no_history(client, earlier):
+    text = words(card_page(client, FULL | {"training": {"command": "by hand", **earlier}}))
+
+    assert "by hand" in text
+    assert "Started from" not in text
+    assert "Starting weights" not in text
+
+
+def test_every_augmentation_of_training_has_its_words():
+    assert model_card.AUGMENTATIONS.keys() == augmentation.AUGMENTATIONS.keys()
+
+
+def test_it_says_how_to_get_what_is_not_on_the_site(client):
+    text = words(card_page(client, {}))
+
+    assert "The official test split: python -m ml.evaluate" in text
+    assert "A gallery of wrong answers" in text
 
 
 def test_operating_point_and_band_are_those_of_the_version(client):

@@ -14,13 +14,6 @@ from ml.quality import QualityIssue
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def browser(client, alice):
-    """Alice's browser."""
-    client.force_login(alice)
-    return client
-
-
 def words(client, address: str) -> str:
     return client.get(address).content.decode().replace("&#x27;", "'")
 

@@ -16,13 +16,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def browser(client, alice):
-    """Alice's browser."""
-    client.force_login(alice)
-    return client
-
-
-@pytest.fixture
 def refused(alice, fake_classifier) -> Prediction:
     """A prediction that the model refused, though it had a number to say."""
     fake_classifier.probability, fake_classifier.is_chest_xray = 0.8731, False
@@ -73,6 +66,8 @@ def test_the_page_says_what_it_means_and_what_to_do(browser, refused):
     assert 'data-reason="NOT_A_CHEST_XRAY"' in page
     assert "not a frontal chest X-ray" in text
     assert "This is no medical finding" in text
+    assert "Most photographs" in text
+    assert "Reason: NOT_A_CHEST_XRAY" in text
     assert "Upload the frontal chest X-ray itself" in text
     assert 'href="/scans/new/"' in page
 

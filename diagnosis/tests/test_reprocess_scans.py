@@ -11,7 +11,7 @@ from diagnosis import batch, services
 from diagnosis.management.commands import reprocess_scans
 from diagnosis.models import Prediction, Scan
 from diagnosis.states import FailureReason, State, Trigger
-from diagnosis.tests.factories import answer_queued, prediction_at, scan_of
+from diagnosis.tests.factories import answer_queued, model_version_of, prediction_at, scan_of
 from diagnosis.tests.reprocessing import failing, reprocess
 from ml.checkpoint import CheckpointMissing
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch):
     """Each test is one transaction; what is sent at its commit is sent at once instead."""
-    monkeypatch.setattr("diagnosis.services.transaction.on_commit", lambda send: send())
+    monkeypatch.setattr("diagnosis.services.transaction.on_commit", lambda send, **_options: send())
 
 
 @pytest.fixture
@@ -61,6 +61,42 @@ def test_failures_are_counted_by_reason_and_end_the_command_with_an_error(alice,
 
     assert "1 answered" in reason
     assert "1 failed (1 UNREADABLE_IMAGE)" in reason
+
+
+def test_a_refusal_is_counted_apart_and_is_no_failure(alice, model_version, workers):
+    scan_of(alice, is_colour=True)
+    scan_of(alice)
+
+    told = reprocess()
+
+    assert "1 answered (0 NORMAL, 1 PNEUMONIA), 1 refused as no chest X-ray." in told
+    assert "failed" not in told
+
+
+def test_refusals_beside_a_failure_are_not_counted_as_failed(alice, model_version, workers):
+    scan_of(alice, is_colour=True)
+    broken = scan_of(alice)
+    broken.picture.storage.delete(broken.picture.name)
+
+    assert "0 answered (0 NORMAL, 0 PNEUMONIA), 1 refused as no chest X-ray, 1 failed (1 UNREADABLE_IMAGE)" in failing()
+
+
+@pytest.mark.parametrize("way", [(), ("--inline",), ("--no-wait",)], ids=["queue", "inline", "no wait"])
+def test_what_a_version_refused_it_is_not_asked_again(alice, model_version, workers, way):
+    prediction_at(State.FAILED, scan_of(alice), reason=FailureReason.NOT_A_CHEST_XRAY)
+
+    told = reprocess(*way)
+
+    assert "0 scans to answer" in told
+    assert "1 skipped as already answered or refused by it" in told
+    assert Prediction.objects.count() == 1
+
+
+def test_another_version_is_asked_about_what_the_first_one_refused(alice, workers):
+    prediction_at(State.FAILED, scan_of(alice), model_version_of(name="first"), reason=FailureReason.NOT_A_CHEST_XRAY)
+    model_version_of(name="second", active=True)
+
+    assert "1 answered" in reprocess()
 
 
 def test_a_second_run_asks_again_for_what_failed(alice, model_version, workers):

@@ -5,23 +5,20 @@ import re
 
 import pytest
 from django.core.files.base import ContentFile
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils.formats import date_format
 from PIL import Image
 
-from diagnosis.models import Prediction, Scan
+from diagnosis.models import Label, Prediction, Scan
+from diagnosis.services import record_review
 from diagnosis.states import TERMINAL_STATES, FailureReason, State, Trigger
 from diagnosis.templatetags.probabilities import percent
 from diagnosis.tests.factories import HEIGHT, WIDTH, model_version_of, prediction_at, scan_of
 from diagnosis.tests.pictures import chest_like_16_bit, encoded
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def browser(client, alice):
-    """Alice's browser."""
-    client.force_login(alice)
-    return client
 
 
 @pytest.fixture
@@ -142,6 +139,71 @@ def test_a_failed_read_tells_its_reason_and_never_a_number(browser, scan, reason
     words = plain(page)
     assert reason.label in words
     assert not re.search(r"\d|%", words)
+
+
+@pytest.mark.parametrize("reason", FailureReason)
+def test_a_failed_read_shows_its_code_to_be_quoted(browser, scan, reason):
+    prediction_at(State.FAILED, scan, reason=reason)
+    for page in (detail(browser, scan), status(browser, scan)):
+        assert f"<code>{reason}</code>" in page
+
+
+def test_an_answer_says_that_nobody_has_reviewed_it_yet(browser, scan):
+    prediction_at(State.SUCCEEDED, scan)
+    for page in (detail(browser, scan), status(browser, scan)):
+        assert "Review Not reviewed yet." in plain(page)
+
+
+@pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING, State.FAILED])
+def test_without_an_answer_there_is_no_word_of_a_review(browser, scan, state):
+    prediction_at(state, scan)
+    assert "eview" not in plain(status(browser, scan))
+
+
+@pytest.mark.parametrize(("label", "words"), [(Label.PNEUMONIA, "agrees."), (Label.NORMAL, "reads it as Normal.")])
+def test_a_review_is_told_with_its_day_and_without_the_reader_s_name_and_note(browser, rita, scan, label, words):
+    prediction = prediction_at(State.SUCCEEDED, scan, probability=0.9)
+    review = record_review(prediction=prediction, reviewer=rita, label=label, note="rotated")
+    day = date_format(review.created_at, "j F Y")
+    for page in (detail(browser, scan), status(browser, scan)):
+        assert f"Review Reviewed by a reader on {day} : {words}" in plain(page)
+        assert "rita" not in page
+        assert "rotated" not in page
+
+
+def test_the_newest_review_counts(browser, rita, scan):
+    prediction = prediction_at(State.SUCCEEDED, scan, probability=0.9)
+    for label in (Label.PNEUMONIA, Label.NORMAL):
+        record_review(prediction=prediction, reviewer=rita, label=label)
+    words = plain(detail(browser, scan))
+    assert "reads it as Normal." in words
+    assert "agrees." not in words
+
+
+def test_an_earlier_answer_keeps_its_review(browser, rita, scan):
+    old = prediction_at(State.SUCCEEDED, scan, model_version_of(), probability=0.9)
+    record_review(prediction=old, reviewer=rita, label=Label.NORMAL)
+    prediction_at(State.SUCCEEDED, scan, model_version_of(), probability=0.2)
+    latest, earlier = plain(detail(browser, scan)).split("Earlier answers")
+    assert "Not reviewed yet." in latest
+    assert "reads it as Normal." in earlier
+    assert "Not reviewed" not in earlier
+
+
+def test_many_answers_and_reviews_cost_no_further_query(browser, rita, scan, django_assert_num_queries):
+    def add_reviewed() -> None:
+        prediction = prediction_at(State.SUCCEEDED, scan, model_version_of())
+        for label in Label:
+            record_review(prediction=prediction, reviewer=rita, label=label)
+
+    for _ in range(2):
+        add_reviewed()
+    with CaptureQueriesContext(connection) as few:
+        detail(browser, scan)
+    for _ in range(3):
+        add_reviewed()
+    with django_assert_num_queries(len(few)):
+        detail(browser, scan)
 
 
 def test_a_scan_that_no_model_was_asked_for_says_so(browser, scan):

@@ -16,13 +16,6 @@ WORDS = "Uncertain — ask a human reader"
 
 
 @pytest.fixture
-def browser(client, alice):
-    """Alice's browser."""
-    client.force_login(alice)
-    return client
-
-
-@pytest.fixture
 def banded() -> ModelVersion:
     """The active version, uncertain from 0.3 to 0.6."""
     return model_version_of(name="banded", active=True, threshold=0.4, uncertain_low=0.3, uncertain_high=0.6)

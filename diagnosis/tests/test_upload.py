@@ -34,13 +34,6 @@ def texts_of_messages(response) -> list[str]:
     return [str(message) for message in response.context["messages"]]
 
 
-@pytest.fixture
-def browser(client, alice):
-    """Alice's browser."""
-    client.force_login(alice)
-    return client
-
-
 def test_nobody_uploads_without_signing_in(client, db, media):
     response = client.post(NEW, {"image": an_xray()})
     assert response.status_code == 302

@@ -22,6 +22,9 @@ from ml.checkpoint import CheckpointError
 # So many wait in the queue at a time, by default: enough for about ten workers, a few seconds of delay for an upload.
 AHEAD = 64
 
+# A refusal is none of these: the version looked at the picture, and would say the same again.
+FAILURES = [reason for reason in FailureReason.values if reason != FailureReason.NOT_A_CHEST_XRAY]
+
 SILENCE_SECONDS = 30
 PLAIN_LINE_SECONDS = 10
 
@@ -31,7 +34,8 @@ class Command(BaseCommand):
 
     help = (
         "Asks a model version for a new answer to each chosen scan that it has not answered yet; failed ones are asked "
-        "again. Safe to interrupt and to run twice: it goes on where it stopped. Exits with 1 when some failed."
+        "again, those that it refused as no chest X-ray are not. Safe to interrupt and to run twice: it goes on where "
+        "it stopped. Exits with 1 when some failed."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -63,7 +67,7 @@ class Command(BaseCommand):
         answered, total = choice.answered().count(), choice.size()
         self.stdout.write(
             f"{choice.model_version}: {total} scans to answer ({choice.unfinished().count()} of them already asked for "
-            f"by an earlier run), {answered} skipped as already answered."
+            f"by an earlier run), {answered} skipped as already answered or refused by it."
         )
         if options["dry_run"] or not total:
             return
@@ -78,7 +82,7 @@ class Command(BaseCommand):
             sys.exit(130)
         except (batch.BatchStopped, CheckpointError) as error:
             raise CommandError(f"{told(tally)} {error}".strip()) from error
-        failed = sum(tally[reason] for reason in FailureReason.values)
+        failed = sum(tally[reason] for reason in FAILURES)
         if failed:
             raise CommandError(f"{told(tally)} Run the same command again to ask for the failed ones once more.")
         self.stdout.write(self.style.SUCCESS(told(tally)))
@@ -132,8 +136,11 @@ def plain_line(done: int, total: int, seconds: float) -> str:
 def told(tally: Counter[str]) -> str:
     """Put the counts into a sentence or two."""
     answered = {label: tally[label] for label in Label.values}
-    failed = {reason: tally[reason] for reason in FailureReason.values if tally[reason]}
+    refused = tally[FailureReason.NOT_A_CHEST_XRAY]
+    failed = {reason: tally[reason] for reason in FAILURES if tally[reason]}
     text = f"{sum(answered.values())} answered ({listed(answered)})"
+    if refused:
+        text += f", {refused} refused as no chest X-ray"
     if failed:
         text += f", {sum(failed.values())} failed ({listed(failed)})"
     if tally[batch.ERASED]:

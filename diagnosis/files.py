@@ -1,0 +1,41 @@
+"""Where the files of scans and predictions are kept, and how a heatmap goes with its prediction."""
+
+import uuid
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+from django.db.models.signals import post_delete
+from django.dispatch import receiver
+
+if TYPE_CHECKING:
+    from diagnosis.models import Prediction, Scan
+
+
+def picture_path(scan: "Scan", filename: str) -> str:
+    """Store under a random name: neither the owner's file name nor the scan's address is in it."""
+    name = uuid.uuid4().hex
+    return f"scans/{name[:2]}/{name}.png"
+
+
+def thumbnail_path(scan: "Scan", filename: str) -> str:
+    """Store under a random name of its own."""
+    name = uuid.uuid4().hex
+    return f"thumbnails/{name[:2]}/{name}.jpg"
+
+
+def heatmap_path(prediction: "Prediction", filename: str) -> str:
+    """Store under the prediction's own id, which is random too: a further attempt writes over what a lost one left."""
+    name = prediction.pk.hex
+    return f"heatmaps/{name[:2]}/{name}.png"
+
+
+@receiver(post_delete, sender="diagnosis.Prediction")
+def delete_heatmap(sender: type["Prediction"], instance: "Prediction", using: str, **kwargs: Any) -> None:
+    """Delete the heatmap when the prediction's end is committed, however it came, with a scan or with its owner.
+
+    By the name that follows from the prediction: a worker that was killed left a file that the row does not name, and
+    one that has just finished named it after the row was read.
+    """
+    delete = partial(sender.heatmap.field.storage.delete, heatmap_path(instance, ""))
+    transaction.on_commit(delete, using=using, robust=True)
