@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image
 
 from ml.augmentation import AUGMENTATIONS
@@ -78,7 +79,7 @@ def cross_validated(found: np.ndarray, labels: np.ndarray, patients: Sequence[st
 
 
 def audit(
-    rule: np.ndarray, probabilities: np.ndarray, labels: np.ndarray, threshold: float, patients: np.ndarray
+    rule: np.ndarray, probabilities: np.ndarray, labels: np.ndarray, threshold: float, patients: ArrayLike
 ) -> dict[str, Any]:
     """Set the network's (n,) probabilities against the (n,) probabilities of the statistics `rule`.
 
@@ -89,6 +90,7 @@ def audit(
     """
     from sklearn.metrics import roc_auc_score
 
+    patients = np.asarray(patients)
     right = (rule >= 0.5) == (labels == 1)
     correct = (probabilities >= threshold) == (labels == 1)
     within = [_rank_correlation(rule[labels == label], probabilities[labels == label]) for label in (0, 1)]

@@ -70,9 +70,12 @@ def strengthen(network) -> None:
 
 @pytest.fixture(scope="session")
 def untrained():
-    """One network with random weights; tests look at its answers, and may freeze and unfreeze it."""
+    """One network with random weights, always the same; tests look at its answers, and may freeze and unfreeze it."""
+    import keras
+
     from ml.model import build_classifier
 
+    keras.utils.set_random_seed(1)
     network = build_classifier(image_size=TINY)
     strengthen(network)
     return network
