@@ -22,7 +22,6 @@ from typing import Any, BinaryIO, Self
 
 import numpy as np
 from django.conf import settings
-from ml.quality import QualityIssue, is_colour, quality_issues
 
 # Imported by name: Image.open would otherwise load every plugin that Pillow has when the first TIFF arrives.
 from PIL import (  # noqa: F401
@@ -38,6 +37,7 @@ from PIL import (  # noqa: F401
 )
 
 from ml.preprocess import eight_bit
+from ml.quality import QualityIssue, is_colour, quality_issues
 
 logger = logging.getLogger(__name__)
 
