@@ -24,10 +24,7 @@ from diagnosis.figures import (
     shift_name,
 )
 from diagnosis.models import ModelVersion
-
-# How common pneumonia may be among those X-rayed: screening, an outpatient clinic, a ward.
-PREVALENCES = (0.05, 0.10, 0.30)
-
+from ml.prevalence import PREVALENCES, predictive_values
 
 # What ml.augmentation does to a training picture, by its names there.
 AUGMENTATIONS = {
@@ -218,13 +215,9 @@ class ModelCard:
 
 
 def _predictive_values(sensitivity: float, specificity: float, prevalence: float) -> PredictiveValues:
-    found, missed = sensitivity * prevalence, (1 - sensitivity) * prevalence
-    cleared, alarmed = specificity * (1 - prevalence), (1 - specificity) * (1 - prevalence)
-    return PredictiveValues(
-        percentage(prevalence),
-        f"{found / (found + alarmed):.3f}" if found + alarmed else "",
-        f"{cleared / (cleared + missed):.3f}" if cleared + missed else "",
-    )
+    worth = predictive_values(sensitivity, specificity, prevalence)
+    ppv, npv = ("" if value is None else f"{value:.3f}" for value in (worth["ppv"], worth["npv"]))
+    return PredictiveValues(percentage(prevalence), ppv, npv)
 
 
 def _audit(found: dict[str, Any]) -> list[Figure]:

@@ -7,6 +7,8 @@ from numpy.typing import ArrayLike
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import confusion_matrix, precision_recall_curve, roc_auc_score, roc_curve
 
+from ml.prevalence import PREVALENCES, predictive_values
+
 # Guo et al. 2017, "On calibration of modern neural networks": 15 bins of equal width.
 BINS = 15
 
@@ -20,9 +22,6 @@ CURVE_POINTS = 60
 CURVE_DRAFT = 4000
 
 CAUSES = ("bacteria", "virus")
-
-# The share of pneumonia among those X-rayed differs from place to place; the data set's own is far above any of them.
-PREVALENCES = (0.05, 0.10, 0.30)
 
 Interval = dict[str, float | None]
 UNDEFINED: Interval = {"value": None, "low": None, "high": None}
@@ -114,16 +113,6 @@ def effective_size(hits: ArrayLike, groups: Sequence[Hashable]) -> float:
     surplus = np.bincount(member, found - share)
     variance = (surplus**2).sum() * count / (count - 1) / n**2
     return float(min(n, share * (1 - share) / variance)) if variance else float(n)
-
-
-def predictive_values(sensitivity: float, specificity: float, prevalence: float) -> dict[str, float | None]:
-    """Give PPV and NPV at a stated `prevalence` (each 0..1) by Bayes' rule; None where nobody gets that answer."""
-    found, missed = sensitivity * prevalence, (1 - sensitivity) * prevalence
-    cleared, alarmed = specificity * (1 - prevalence), (1 - specificity) * (1 - prevalence)
-    return {
-        "ppv": found / (found + alarmed) if found + alarmed else None,
-        "npv": cleared / (cleared + missed) if cleared + missed else None,
-    }
 
 
 def at_prevalences(summary: dict) -> list[dict[str, float | None]]:

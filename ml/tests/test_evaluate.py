@@ -15,7 +15,7 @@ from ml import report as reports
 from ml.checkpoint import REFUSAL_FILE, WEIGHTS_FILE, Checkpoint, Metadata, file_sha256, write_metadata
 from ml.dataset import Example
 from ml.gallery import MARGIN, SIDE
-from ml.metrics import PREVALENCES
+from ml.prevalence import PREVALENCES
 from ml.shifts import SEVERITIES, SHIFTS
 from ml.tests.conftest import draw_xray
 

@@ -12,7 +12,6 @@ from ml.metrics import (
     confusion,
     curves,
     effective_size,
-    predictive_values,
     proportion,
     recall_by_cause,
     reliability_bins,
@@ -22,6 +21,7 @@ from ml.metrics import (
     thinned,
     uncertain_summary,
 )
+from ml.prevalence import predictive_values
 
 NAMES = {
     *("accuracy", "recall", "precision", "f1", "specificity", "npv"),
