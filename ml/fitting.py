@@ -11,6 +11,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 from PIL import Image
 
 from ml.augmentation import AUGMENTATIONS
@@ -45,6 +46,17 @@ def load_data(examples: Sequence[Example], *, seed: int) -> Data:
     pictures = [load_canonical(example.path) for example in training]
     held_out = hold_out(kept, [load_canonical(example.path) for example in kept], training, pictures)
     return Data(training, pictures, held_out, data_hash(examples))
+
+
+def choose_precision() -> str:
+    """Half precision where the hardware computes in it, else it only costs."""
+    if tf.config.list_physical_devices("GPU"):
+        return "mixed_float16"
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return "float32"
+    return "mixed_bfloat16" if "avx512_bf16" in flags or "amx_bf16" in flags else "float32"
 
 
 def fit_network(recipe: Recipe, data: Data, *, run: Path, weights: str, seed: int) -> keras.Model:

@@ -44,7 +44,7 @@ from ml.dataset import (
     drop_duplicates,
     read_folder,
 )
-from ml.fitting import MODEL_FILE, Data, fit_network, load_data, recorded_hours
+from ml.fitting import MODEL_FILE, Data, choose_precision, fit_network, load_data, recorded_hours
 from ml.model import (
     CONVOLUTIONS,
     HEADS,
@@ -228,17 +228,6 @@ def open_run(run: Path, recipe: Recipe, *, seed: int, data: str, resume: bool) -
         return
     run.mkdir(parents=True, exist_ok=True)
     written.write_text(json.dumps(wanted | {"commit": runs.git_commit()}, indent=2))
-
-
-def choose_precision() -> str:
-    """Half precision where the hardware computes in it, else it only costs."""
-    if tf.config.list_physical_devices("GPU"):
-        return "mixed_float16"
-    try:
-        flags = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return "float32"
-    return "mixed_bfloat16" if "avx512_bf16" in flags or "amx_bf16" in flags else "float32"
 
 
 def thin_out(examples: Sequence[Example], limit: int) -> list[Example]:
