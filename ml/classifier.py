@@ -1,6 +1,5 @@
 """The small door before the heavy thing: load a checkpoint, ask it about pictures."""
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +10,9 @@ import numpy as np
 from PIL import Image
 
 from ml.calibration import Calibration
-from ml.checkpoint import Checkpoint, CheckpointCorrupt, Metadata
+from ml.checkpoint import Checkpoint, CheckpointCorrupt
 from ml.labels import LABELS, NORMAL, PNEUMONIA
-from ml.model import build_classifier
+from ml.model import load_network
 from ml.quality import is_colour
 from ml.refusal import Refusal
 from ml.serving import ServingGraph
@@ -52,7 +51,7 @@ class Classifier:
         """
         checkpoint = Checkpoint.read(folder)
         checkpoint.verify()
-        model = _load_network(checkpoint.weights_path, checkpoint.metadata)
+        model = load_network(checkpoint.weights_path, checkpoint.metadata)
         classifier = cls(checkpoint, model, Refusal.load(checkpoint.refusal_path))
         try:
             classifier.classify([Image.new("L", (classifier.image_size, classifier.image_size))])
@@ -88,18 +87,3 @@ class Classifier:
                 labels, probabilities, refused, outputs.heatmaps, strict=True
             )
         ]
-
-
-def _load_network(weights: Path, metadata: Metadata) -> keras.Model:
-    """Build the network that `metadata` describes and load its `weights`. Raises CheckpointCorrupt."""
-    try:
-        model = build_classifier(
-            image_size=metadata.image_size, head=metadata.head, normalisation=metadata.normalisation
-        )
-        # Where a layer has no weights in the file, Keras only warns and leaves it as it was made: at random.
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", UserWarning)
-            model.load_weights(weights)
-    except (OSError, ValueError, KeyError, UserWarning) as error:
-        raise CheckpointCorrupt(f"{weights} does not fit the network: {error}") from error
-    return model

@@ -1,6 +1,7 @@
 """The VGG19 classifier: build it, freeze its convolutions, open the deeper ones again, write its weights."""
 
 import os
+import warnings
 from pathlib import Path
 
 import h5py
@@ -8,6 +9,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from ml.checkpoint import METADATA_FILE, Checkpoint, CheckpointCorrupt, CheckpointError, Metadata
 from ml.labels import LABELS
 
 # keras.applications' VGG19 was trained on BGR pictures with these means (of 0..255) subtracted and no scaling.
@@ -45,8 +47,9 @@ def build_classifier(
     each feature over the picture (Lin et al. 2014) and has but the last Dense. The layer named "logits" holds the
     values before the softmax. `normalisation` "picture" gives every picture the same mean and deviation of its grey
     levels first. `starting_weights` are None (random), "imagenet" (Keras downloads those of the
-    convolutions), the path of a no-top VGG19 .h5, or that of the whole network's .h5 that a run has written.
-    Raises StartingWeightsError.
+    convolutions), the path of a no-top VGG19 .h5, that of the whole network's .h5 that a run has written, or the
+    folder of a checkpoint. Of a whole network the image size may differ, and of one with another head the
+    convolutions are taken. Raises StartingWeightsError.
     """
     whole = starting_weights is not None and holds_whole_network(Path(starting_weights))
     picture = keras.Input((image_size, image_size, 1), name="picture")
@@ -68,10 +71,57 @@ def build_classifier(
     model = keras.Model(picture, probabilities, name="vgg19_pneumonia")
     if whole:
         try:
-            model.load_weights(starting_weights)
-        except (OSError, ValueError, KeyError) as error:
-            raise StartingWeightsError(f"{starting_weights} is of another network or image size: {error}") from error
+            _go_on_from(model, _whole_network(Path(starting_weights)))
+        except (OSError, ValueError, KeyError, CheckpointError) as error:
+            raise StartingWeightsError(f"{starting_weights} is no network to go on from: {error}") from error
     return model
+
+
+def load_network(weights: Path, metadata: Metadata) -> keras.Model:
+    """Build the network that `metadata` describes and load its `weights`. Raises CheckpointCorrupt."""
+    try:
+        model = build_classifier(
+            image_size=metadata.image_size, head=metadata.head, normalisation=metadata.normalisation
+        )
+        # Where a layer has no weights in the file, Keras only warns and leaves it as it was made: at random.
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            model.load_weights(weights)
+    except (OSError, ValueError, KeyError, UserWarning) as error:
+        raise CheckpointCorrupt(f"{weights} does not fit the network: {error}") from error
+    return model
+
+
+def _whole_network(path: Path) -> keras.Model:
+    if path.is_dir():
+        checkpoint = Checkpoint.read(path)
+        checkpoint.verify()
+        return load_network(checkpoint.weights_path, checkpoint.metadata)
+    return keras.saving.load_model(path, compile=False)
+
+
+def _go_on_from(model: keras.Model, earlier: keras.Model) -> None:
+    """Copy the weights of `earlier` into `model`; of one with another head those of the convolutions."""
+    weighted = [layer.name for layer in model.layers if layer.weights]
+    same_head = set(weighted) == {layer.name for layer in earlier.layers if layer.weights}
+    for name in weighted if same_head else CONVOLUTIONS:
+        found = earlier.get_layer(name).get_weights()
+        if name == "dense_512":
+            found[0] = resampled_kernel(found[0], model.get_layer(name).kernel.shape[0])
+        model.get_layer(name).set_weights(found)
+
+
+def resampled_kernel(kernel: np.ndarray, rows: int) -> np.ndarray:
+    """Fit the first dense layer's kernel, (side² · channels, units), to another image size: `rows` = side'² · channels.
+
+    The side is that of the last activations, and channels are those of the last convolution. The weights of each
+    feature are interpolated over the places, and scaled so that a feature that is the same everywhere counts as before.
+    """
+    channels, units = 512, kernel.shape[1]
+    side, wanted = (round((count / channels) ** 0.5) for count in (len(kernel), rows))
+    places = kernel.reshape(side, side, channels * units)
+    resized = keras.ops.convert_to_numpy(keras.ops.image.resize(places, (wanted, wanted), data_format="channels_last"))
+    return (resized * (side / wanted) ** 2).reshape(rows, units)
 
 
 def _same_levels(picture):
@@ -82,7 +132,9 @@ def _same_levels(picture):
 
 
 def holds_whole_network(path: Path) -> bool:
-    """Tell the .h5 of a saved network, which Keras writes with its configuration, from one of weights alone."""
+    """Tell a checkpoint, or the .h5 of a saved network, which holds its configuration, from weights alone."""
+    if (path / METADATA_FILE).is_file():
+        return True
     if not path.is_file() or not h5py.is_hdf5(path):
         return False
     with h5py.File(path) as file:

@@ -138,25 +138,34 @@ def describe(arguments: argparse.Namespace, recipe: Recipe, data: Data) -> dict[
 def check_start(weights: Path, *, seed: int, data: str) -> None:
     """Raise StartingWeightsError where a network to start from was trained on patients whom this run holds out.
 
-    Convolutions alone have seen no patient. Seed and data decide who is held out, and stand in the run's folder.
+    Convolutions alone have seen no patient. Seed and data decide who is held out; the run's folder or the checkpoint
+    tells them.
     """
     if not holds_whole_network(weights):
         return
-    written = weights.parent / RUN_FILE
-    if not written.exists():
-        raise StartingWeightsError(f"{weights} has no {RUN_FILE} beside it: whom it was trained on is not known.")
-    earlier = json.loads(written.read_text())
-    if (earlier["seed"], earlier["data"]) != (seed, data):
+    try:
+        if weights.is_dir():
+            training = json.loads((weights / METADATA_FILE).read_text())["training"]
+            seen = training["seed"], training["data"]["hash"]
+        else:
+            run = json.loads((weights.parent / RUN_FILE).read_text())
+            seen = run["seed"], run["data"]
+    except (OSError, ValueError, LookupError, TypeError) as error:
         raise StartingWeightsError(
-            f"{weights} was trained with seed {earlier['seed']} and data {earlier['data'][:12]}, this run is to have "
+            f"{weights} has no {RUN_FILE} beside it, or does not tell its training: whom it has seen is not known."
+        ) from error
+    if seen != (seed, data):
+        raise StartingWeightsError(
+            f"{weights} was trained with seed {seen[0]} and data {seen[1][:12]}, this run is to have "
             f"seed {seed} and data {data[:12]}: it would be measured on patients that the network has seen."
         )
 
 
 def history(weights: Path) -> dict[str, Any] | None:
-    """Tell the training of the run whose network was the start; None where it started from convolutions alone."""
+    """Tell the training of the network that was the start; None where it started from convolutions alone."""
+    folder = weights if weights.is_dir() else weights.parent / "checkpoint"
     try:
-        earlier = json.loads((weights.parent / "checkpoint" / METADATA_FILE).read_text())
+        earlier = json.loads((folder / METADATA_FILE).read_text())
     except (OSError, ValueError):
         return None
     return {"name": earlier["name"], **earlier["training"]}
@@ -170,7 +179,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--weights",
         default="imagenet",
-        help='to start from: "imagenet", a no-top VGG19 .h5, or the .h5 of an earlier run',
+        help='to start from: "imagenet", a no-top VGG19 .h5, the .h5 of an earlier run, or a checkpoint folder',
     )
     parser.add_argument("--recipe", choices=sorted(RECIPES), default="robust")
     parser.add_argument("--name", help="the name of the model version (default: the run folder's name)")

@@ -1,5 +1,6 @@
 """The network: its layers, what is frozen, and that the normalisation travels with the weights."""
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -105,5 +106,50 @@ def test_the_h5_of_a_run_starts_the_next_one(untrained, tmp_path):
     again = build_classifier(image_size=TINY, starting_weights=path)
     pictures = np.random.default_rng(0).uniform(0, 255, (2, TINY, TINY, 1)).astype(np.float32)
     np.testing.assert_allclose(again(pictures), untrained(pictures), atol=1e-6)
-    with pytest.raises(StartingWeightsError, match="another network or image size"):
-        build_classifier(image_size=2 * TINY, starting_weights=path)
+
+
+def test_a_network_goes_on_at_another_image_size_with_the_same_answer_to_an_even_picture(untrained, tmp_path):
+    path = tmp_path / train.MODEL_FILE
+    untrained.save(path, include_optimizer=False)
+    larger = build_classifier(image_size=3 * TINY, starting_weights=path)
+    kernels = [network.get_layer("block5_conv4").kernel for network in (untrained, larger)]
+    np.testing.assert_array_equal(*kernels)
+    # One feature map of ones: every place counts the same, so the sums over all places have to agree.
+    dense = [
+        network.get_layer("dense_512").kernel.numpy().reshape(-1, 512, 512).sum(axis=0)
+        for network in (untrained, larger)
+    ]
+    np.testing.assert_allclose(*dense, atol=1e-5)
+
+
+def test_the_head_keeps_its_places_at_another_image_size():
+    kernel = np.zeros((2 * 2 * 512, 1), np.float32)
+    kernel[0] = 1  # the first feature at the upper left
+    resized = model.resampled_kernel(kernel, 4 * 4 * 512).reshape(4, 4, 512)
+    assert resized[0, 0, 0] == resized.max() == 0.25
+    assert resized[0, 0, 0] > resized[1, 1, 0] > resized[3, 3, 0] == 0
+    assert not resized[..., 1:].any()
+
+
+def test_a_network_with_another_head_goes_on_with_the_convolutions(untrained, tmp_path):
+    path = tmp_path / train.MODEL_FILE
+    untrained.save(path, include_optimizer=False)
+    pooling = build_classifier(image_size=TINY, head="pooling", starting_weights=path)
+    np.testing.assert_array_equal(pooling.get_layer("block1_conv1").kernel, untrained.get_layer("block1_conv1").kernel)
+
+
+def test_a_checkpoint_starts_the_next_run(resumed_run):
+    checkpoint = resumed_run.folder / "checkpoint"
+    again = build_classifier(image_size=TINY, starting_weights=checkpoint)
+    whole = keras.models.load_model(resumed_run.folder / train.MODEL_FILE, compile=False)
+    pictures = np.random.default_rng(0).uniform(0, 255, (2, TINY, TINY, 1)).astype(np.float32)
+    np.testing.assert_allclose(again(pictures), whole(pictures), atol=1e-2)
+
+
+def test_a_damaged_network_to_go_on_from_is_named(untrained, tmp_path):
+    path = tmp_path / train.MODEL_FILE
+    untrained.save(path, include_optimizer=False)
+    with h5py.File(path, "a") as file:
+        del file["model_weights"]
+    with pytest.raises(StartingWeightsError, match="no network to go on from"):
+        build_classifier(image_size=TINY, starting_weights=path)

@@ -99,6 +99,9 @@ def test_a_start_from_a_network_that_has_seen_other_patients_is_refused(resumed_
     monkeypatch.setattr("sys.argv", ["train", *flags, "--seed", "2"])
     assert train.main() == 1
     assert "patients that the network has seen" in capsys.readouterr().err
+    monkeypatch.setattr("sys.argv", ["train", *flags, "--seed", "2", "--weights", str(whole.parent / "checkpoint")])
+    assert train.main() == 1
+    assert "patients that the network has seen" in capsys.readouterr().err
     lonely = tmp_path / "lonely.h5"
     lonely.write_bytes(whole.read_bytes())
     monkeypatch.setattr("sys.argv", ["train", *flags, "--weights", str(lonely)])
