@@ -87,9 +87,9 @@ VARIANTS = {
     "levels": Variant("same mean and deviation for every picture, in the network", {"normalisation": "picture"}),
     "larger": Variant("128 × 128 pixels", {"image_size": 128}),
     "progressive": Variant(
-        "96 × 96 first, as “pooling”, then two epochs more at 128 × 128",
-        {"head": "pooling", "image_size": 128, "head_epochs": 0},
-        start="pooling",
+        "96 × 96 first, as the base, then two epochs more at 128 × 128",
+        {"image_size": 128, "head_epochs": 0},
+        start="base",
     ),
 }
 
