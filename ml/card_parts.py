@@ -242,23 +242,7 @@ def shortcuts(subject: Subject) -> str:
     """Lay out the audit: is the network right where the statistics of a picture are wrong?"""
     panels = {AS_THEY_ARE: subject.metrics.get("shortcuts"), STRESS: subject.metrics.get("stress_shortcuts")}
     found = {name: audit for name, audit in panels.items() if audit}
-    if not found:
-        return NOT_MEASURED
-    rows = [audited(name, audit, rule) for name, audit in found.items() for rule in ("right", "wrong")]
-    header = ["pictures", "statistics are", "AUROC", "accuracy", "sensitivity", "specificity", "n"]
-    first = next(iter(found.values()))
-    return (
-        f"The rule on these statistics has an AUROC of {first['statistics_auc']:.3f}. The network's rank correlation "
-        f"with it, within a label, is {markdown.number(first['correlation'])} (0: none, 1: the same).\n\n"
-        + markdown.table(header, rows)
-    )
-
-
-def audited(name: str, audit: Mapping[str, Any], rule: str) -> list[str]:
-    """Give the row of the pictures on which the `rule` of statistics is "right" or "wrong"."""
-    part = audit[f"rule_{rule}"]
-    shares = (markdown.figure(part.get(key), percent=True) for key in ("accuracy", "recall", "specificity"))
-    return [name, rule, markdown.number(part.get("auc")), *shares, part["n"]]
+    return markdown.shortcuts(found) if found else NOT_MEASURED
 
 
 def ablation(subject: Subject) -> str:

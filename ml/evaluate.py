@@ -1,13 +1,14 @@
 """Measure a checkpoint at its own operating point on a folder of labelled pictures, through the code that serves them.
 
-    python -m ml.evaluate --data data/chest_xray/test --report report --robustness
+    python -m ml.evaluate --data data/chest_xray/test --report report
 
 The folder holds NORMAL/ and PNEUMONIA/ with pictures of any size. Every picture counts: exact duplicates (their number
 is reported), and those that the site would refuse as no chest X-ray (they are counted beside the figures). A picture
 that can't be read has no answer and is in no figure: it is named, and the exit code is 1.
 
 --report DIR writes report.json, report.md, the plots, and errors.png: a contact sheet of wrong answers. The sheet shows
-pictures of the folder: where their licence or somebody's privacy forbids that, it must not be published.
+pictures of the folder: where their licence or somebody's privacy forbids that, it must not be published. It holds the
+robustness curves too, of a large folder on every fourth picture: --robustness takes all, --no-robustness none.
 
 This is the only program that reads the official test split.
 """
@@ -38,12 +39,17 @@ from ml.metrics import (
     uncertain_summary,
 )
 from ml.shifts import SEVERITIES, SHIFTS, shifted
+from ml.shortcuts import FOLDS, audit, cross_validated, statistics
+from ml.stress import ROBUSTNESS_STEP
 
 if TYPE_CHECKING:
     from ml.classifier import Classification, Classifier
 
 # Originals are up to 2,700 pixels wide: a few at a time, not the folder at once.
 BATCH = 16
+
+# From so many pictures on a part of them draws about the same robustness curves, in a part of the time.
+MANY = 100 * ROBUSTNESS_STEP
 
 # What a person can look through at one sitting; with more, the most confident of the wrong answers are shown.
 SHOWN_ERRORS = 40
@@ -91,8 +97,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         classifier = Classifier.load(arguments.checkpoint)
         answers = ask(classifier, examples)
         report = describe(answers, classifier.checkpoint)
-        if arguments.robustness:
-            report["robustness"] = robustness(classifier, answers)
+        if arguments.robustness or (arguments.report and arguments.robustness is None):
+            report["robustness"] = robustness(classifier, answers, every=bool(arguments.robustness))
         print(reports.table(report))
         write(answers, report, arguments)
     except (DatasetError, CheckpointError, OSError) as error:
@@ -113,8 +119,9 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--pictures", type=Path, metavar="DIR", help="draw the plots there")
     parser.add_argument(
         "--robustness",
-        action="store_true",
-        help=f"measure under each shift at severities {', '.join(map(str, SEVERITIES))} too; one pass for each",
+        action=argparse.BooleanOptionalAction,
+        help=f"measure under each shift at severities {', '.join(map(str, SEVERITIES))} too, one pass for each "
+        f"(default: with --report, on every {ROBUSTNESS_STEP}th of {MANY} pictures or more)",
     )
     return parser.parse_args(argv)
 
@@ -169,6 +176,7 @@ def describe(answers: Answers, checkpoint: Checkpoint) -> dict[str, Any]:
         "uncertain": uncertain_summary(p, labels, threshold, metadata.uncertain, groups=patients),
         "refused": {**share_of(answers.refused, groups=patients), "count": int(answers.refused.sum())},
         "curves": curves(p, labels),
+        "shortcuts": shortcuts(answers, threshold),
         "wrong": [
             {"picture": named(answers.examples[i]), "probability": float(p[i]), "refused": bool(answers.refused[i])}
             for i in wrong(answers, threshold)
@@ -201,11 +209,29 @@ def wrong(answers: Answers, threshold: float) -> list[int]:
     return sorted(places.tolist(), key=lambda i: -abs(p[i] - threshold))
 
 
-def robustness(classifier: "Classifier", answers: Answers) -> dict[str, list[dict[str, Any]]]:
-    """Measure the answered pictures under every shift and severity; severity 0 are the answers that are there."""
-    threshold, labels = classifier.checkpoint.metadata.threshold, answers.labels
-    pictures = [load_canonical(example.path) for example in answers.examples]
-    plain = robustness_point(answers.probabilities, labels, threshold, severity=0.0)
+def shortcuts(answers: Answers, threshold: float) -> dict[str, Any] | None:
+    """Audit the answers against what simple statistics tell of the labels in this very folder (`ml.shortcuts.audit`).
+
+    The rule on them is cross-validated by patient within the folder. None with less than two patients of either label
+    for each fold: then there is nothing to fit it to.
+    """
+    patients = np.array(answers.patients)
+    if min(len(set(patients[answers.labels == label])) for label in (0, 1)) < 2 * FOLDS:
+        return None
+    found = np.stack([statistics(load_canonical(example.path)) for example in answers.examples])
+    rule = cross_validated(found, answers.labels, answers.patients)
+    return audit(rule, answers.probabilities, answers.labels, threshold, patients)
+
+
+def robustness(classifier: "Classifier", answers: Answers, *, every: bool = True) -> dict[str, list[dict[str, Any]]]:
+    """Measure answered pictures under each shift and severity; severity 0 are the answers that are there.
+
+    Of MANY pictures or more each ROBUSTNESS_STEP-th, unless `every` one is wanted.
+    """
+    chosen = np.arange(0, len(answers.examples), 1 if every or len(answers.examples) < MANY else ROBUSTNESS_STEP)
+    threshold, labels = classifier.checkpoint.metadata.threshold, answers.labels[chosen]
+    pictures = [load_canonical(answers.examples[index].path) for index in chosen]
+    plain = robustness_point(answers.probabilities[chosen], labels, threshold, severity=0.0)
     found = {shift: [plain] for shift in SHIFTS if shift != "none"}
     passes = [(shift, severity) for shift in found for severity in SEVERITIES]
     for shift, severity in tqdm(passes, unit="pass", disable=None):

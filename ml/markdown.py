@@ -116,3 +116,20 @@ def uncertain(found: Mapping[str, Figure]) -> str:
         "accuracy_inside": "accuracy of the uncertain ones",
     }
     return table(["", "share", "n"], [[name, *counted(found.get(key))] for key, name in names.items()])
+
+
+def shortcuts(audits: Mapping[str, Mapping[str, Any]]) -> str:
+    """Lay out audits of `ml.shortcuts.audit`, at least one: is the network right where the statistics are wrong?"""
+    first = next(iter(audits.values()))
+    rows = [_audited(name, audit, rule) for name, audit in audits.items() for rule in ("right", "wrong")]
+    return (
+        f"The rule on these statistics has an AUROC of {first['statistics_auc']:.3f}. The network's rank correlation "
+        f"with it, within a label, is {number(first['correlation'])} (0: none, 1: the same).\n\n"
+        + table(["pictures", "statistics are", "AUROC", "accuracy", "sensitivity", "specificity", "n"], rows)
+    )
+
+
+def _audited(name: str, audit: Mapping[str, Any], rule: str) -> list[Any]:
+    part = audit[f"rule_{rule}"]
+    shares = (figure(part.get(key), percent=True) for key in ("accuracy", "recall", "specificity"))
+    return [name, rule, number(part.get("auc")), *shares, part["n"]]

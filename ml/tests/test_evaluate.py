@@ -264,6 +264,34 @@ def test_robustness_measures_every_shift_at_every_severity(run, make_folder, tmp
     assert plots.robustness({"darker": report["robustness"]["darker"]}, tmp_path / "robustness.png").exists()
 
 
+def test_of_a_large_folder_a_part_draws_the_curves_unless_all_is_asked_for(make_folder, checkpoint, monkeypatch):
+    answers = evaluate.ask(LungReader(checkpoint), evaluate.read_folder(make_folder(patients=4)))
+    monkeypatch.setattr(evaluate, "MANY", 8)
+    part = evaluate.robustness(LungReader(checkpoint), answers, every=False)
+    assert {point["n"] for points in part.values() for point in points} == {2}
+    every = evaluate.robustness(LungReader(checkpoint), answers, every=True)
+    assert {point["n"] for points in every.values() for point in points} == {8}
+
+
+# --- shortcuts ---
+
+
+def test_the_answers_are_held_against_what_picture_statistics_tell_in_the_same_folder(run, make_folder):
+    _, report = run(make_folder(patients=40))
+    audit = report["shortcuts"]
+    assert audit["statistics_auc"] > 0.9, "the drawings' levels tell their label"
+    assert audit["rule_right"]["n"] + audit["rule_wrong"]["n"] == 80
+    text = reports.as_markdown(report, plots=[], errors=None)
+    assert "cross-validated by patient" in text
+    assert "| these pictures | wrong |" in text
+
+
+def test_a_folder_too_small_for_a_rule_says_so(run, make_folder):
+    _, report = run(make_folder(patients=4))
+    assert report["shortcuts"] is None
+    assert "too few patients" in reports.as_markdown(report, plots=[], errors=None)
+
+
 # --- what is written ---
 
 
@@ -287,7 +315,8 @@ def test_pictures_are_drawn_and_people_get_a_table(run, make_folder, tmp_path, c
 def test_a_report_folder_gets_everything_to_read_and_to_show(run, make_folder, tmp_path):
     folder = tmp_path / "report"
     _, report = run(with_mistakes(make_folder(patients=4), count=3), "--report", str(folder))
-    assert {path.name for path in folder.iterdir()} == PLOTS | {"report.json", "report.md", "errors.png"}
+    plots_of_all = PLOTS | {"robustness.png"}
+    assert {path.name for path in folder.iterdir()} == plots_of_all | {"report.json", "report.md", "errors.png"}
     assert json.loads((folder / "report.json").read_text()) == report
     text = (folder / "report.md").read_text()
     assert "n = 11 pictures of 11 patients" in text
@@ -295,7 +324,7 @@ def test_a_report_folder_gets_everything_to_read_and_to_show(run, make_folder, t
     assert "| bacteria | 100.0 %" in text
     assert "Refused as no chest X-ray: 0 of 11" in text
     assert "do not publish it" in text
-    assert all(f"({name})" in text for name in PLOTS | {"errors.png"})
+    assert all(f"({name})" in text for name in plots_of_all | {"errors.png"})
 
 
 @pytest.fixture
