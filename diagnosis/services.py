@@ -5,6 +5,7 @@ the queue only hints: a message may be lost, late or doubled without harm.
 """
 
 import logging
+import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import BinaryIO
 from django.conf import settings
 from django.core.files.base import ContentFile
 from django.db import IntegrityError, transaction
+from django.db.models import F
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
 
@@ -128,7 +130,7 @@ def request_prediction(
         prediction = request(enqueued_at=enqueued_at)
     scan.latest_prediction = prediction
     if enqueue:
-        transaction.on_commit(partial(_send, prediction.pk))
+        transaction.on_commit(partial(_send, prediction.pk, prediction.trigger))
     return prediction
 
 
@@ -154,35 +156,37 @@ def reprocess(
             )
 
 
-def requeue_stale(*, older_than: timedelta | None = None) -> Requeued:
+def requeue_stale(*, older_than: timedelta | None = None, limit: int | None = None) -> Requeued:
     """Send every prediction whose worker or message must be presumed lost to the workers again.
 
     RUNNING ones are put back, or end as FAILED after too many attempts. Safe to run at any time and by several at
     once: a worker that was only slow finds its claim gone and drops its answer. `older_than` defaults to
-    PREDICTION_STALE_SECONDS; zero is right only when no worker runs.
+    PREDICTION_STALE_SECONDS; zero is right only when no worker runs. At most `limit` are sent, those first that were
+    never sent or were sent the longest ago.
     """
     age = timedelta(seconds=settings.PREDICTION_STALE_SECONDS) if older_than is None else older_than
     stale = Prediction.objects.stale(older_than=age)
     given_up = stale.give_up_exhausted()
     stale.put_back()
-    lost = list(stale.filter(state=State.QUEUED).values_list("pk", flat=True))
+    longest_ago = F("enqueued_at").asc(nulls_first=True)
+    lost = list(stale.filter(state=State.QUEUED).order_by(longest_ago).values_list("pk", "trigger")[:limit])
     sent = handled = 0
-    for prediction_id in lost:
+    for prediction_id, trigger in lost:
         # Marked before it is sent, so that a second requeue beside this one does not send it too.
         marked = Prediction.objects.filter(pk=prediction_id, state=State.QUEUED).update(enqueued_at=timezone.now())
-        if marked and not _send(prediction_id):
+        if marked and not _send(prediction_id, trigger):
             break
         sent += marked
         handled += 1
     return Requeued(sent=sent, given_up=given_up, unsent=len(lost) - handled)
 
 
-def _send(prediction_id) -> bool:
+def _send(prediction_id: uuid.UUID, trigger: str) -> bool:
     """Give the message to the broker. While the broker is away the row keeps the request: requeue_stale sends it."""
     from diagnosis.tasks import run_prediction
 
     try:
-        run_prediction.delay(str(prediction_id))
+        run_prediction.apply_async((str(prediction_id),), queue=Trigger(trigger).queue)
     except (BrokerError, OSError):
         logger.warning("The broker is away; prediction %s waits for requeue_stale", prediction_id, exc_info=True)
         Prediction.objects.filter(pk=prediction_id, state=State.QUEUED).update(enqueued_at=None)

@@ -1,5 +1,6 @@
 """The states of a prediction, the moves between them, and the sentences that explain an end without an answer."""
 
+from django.conf import settings
 from django.db import models
 
 
@@ -60,3 +61,8 @@ class Trigger(models.TextChoices):
     ADMIN = "ADMIN", "Staff"
     COMMAND = "COMMAND", "Batch command"
     API = "API", "API"
+
+    @property
+    def queue(self) -> str:
+        """Name the queue of the settings that its message waits in: nobody sits in front of a batch command."""
+        return settings.QUEUE_OF_BATCHES if self == Trigger.COMMAND else settings.QUEUE_OF_PEOPLE

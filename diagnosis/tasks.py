@@ -5,6 +5,9 @@ from typing import Any
 from billiard.exceptions import TimeLimitExceeded
 from celery import Task, shared_task
 
+# A worker that sends messages answers nobody meanwhile; the next minute sends more.
+REQUEUED_AT_ONCE = 1000
+
 
 class PredictionTask(Task):
     """A reading that the hard time limit ended is recorded by the worker's main process, which outlives it.
@@ -34,4 +37,4 @@ def requeue_stale_predictions() -> None:
     """Send lost predictions to the workers again; beat calls it every minute."""
     from diagnosis import services
 
-    services.requeue_stale()
+    services.requeue_stale(limit=REQUEUED_AT_ONCE)

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
+from kombu import Queue
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -313,6 +314,12 @@ CELERY_WORKER_PROC_ALIVE_TIMEOUT = 120  # a child loads the model before it says
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # Sending happens while a person waits for the page: give up within seconds, requeue_stale_predictions makes up for it.
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.2}
+# Every worker serves both, and takes a batch's message only while no person's waits; `celery worker -Q people` keeps
+# one for people alone. Over Redis the order of the names decides, see queue_order_strategy below; a broker of files
+# gives from the two by turns.
+QUEUE_OF_PEOPLE, QUEUE_OF_BATCHES = "people", "reprocess"
+CELERY_TASK_QUEUES = [Queue(QUEUE_OF_PEOPLE), Queue(QUEUE_OF_BATCHES)]
+CELERY_TASK_DEFAULT_QUEUE = QUEUE_OF_PEOPLE
 CELERY_BEAT_SCHEDULE = {
     "requeue-stale-predictions": {"task": "diagnosis.tasks.requeue_stale_predictions", "schedule": 60.0}
 }
@@ -328,6 +335,7 @@ if EMBEDDED:
         (BROKER_DIR / _folder).mkdir(parents=True, exist_ok=True)
 else:
     CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "queue_order_strategy": "sorted",
         "visibility_timeout": round(1.1 * PREDICTION_HARD_TIME_LIMIT),
         "socket_connect_timeout": 2,
         "socket_timeout": 5,

@@ -138,5 +138,5 @@ def run_tasks_inline(fake_classifier) -> Iterator[FakeClassifier]:
 def sent(monkeypatch) -> list[str]:
     """Collect the prediction ids that would be given to the broker."""
     ids: list[str] = []
-    monkeypatch.setattr("diagnosis.tasks.run_prediction.delay", ids.append)
+    monkeypatch.setattr("diagnosis.tasks.run_prediction.apply_async", lambda args, **_options: ids.extend(args))
     return ids

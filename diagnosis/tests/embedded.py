@@ -87,6 +87,12 @@ class EmbeddedSite:
             rows = [Row(f"/scans/{uuid.UUID(scan)}/", *values) for scan, *values in database.execute(query)]
         return [row for row in rows if row.scan in scans]
 
+    def order_of_claims(self) -> list[str]:
+        """Give the paths of the scans' pages in the order in which their predictions were begun."""
+        query = "SELECT scan_id FROM diagnosis_prediction WHERE claimed_at IS NOT NULL ORDER BY claimed_at"
+        with closing(sqlite3.connect(f"file:{self.var / 'db.sqlite3'}?mode=ro", uri=True)) as database:
+            return [f"/scans/{uuid.UUID(scan)}/" for (scan,) in database.execute(query)]
+
     def signal_worker(self, number: signal.Signals) -> None:
         """Send a signal to each process of the worker."""
         for pid in self.processes("celery"):

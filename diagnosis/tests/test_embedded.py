@@ -74,6 +74,29 @@ def test_a_worker_killed_in_the_middle_starts_again_and_each_scan_is_answered_on
     assert "The worker process was killed by SIGKILL; it starts again" in site.said
 
 
+ASK_FOR_ALL_SCANS = """
+from diagnosis.models import Scan
+from diagnosis.services import active_model_version, request_prediction
+for scan in Scan.objects.all():
+    request_prediction(scan=scan, model_version=active_model_version(), trigger="COMMAND")
+"""
+
+
+def test_a_batch_that_waits_lets_an_upload_pass(site, alice):
+    old = [alice.upload(seed) for seed in range(10, 14)]
+    wait_for(lambda: all(alice.state(scan) == "SUCCEEDED" for scan in old), 240)
+    before = len(site.order_of_claims())
+    with site.worker_held():
+        command = [sys.executable, "manage.py", "shell", "--no-imports", "-c", ASK_FOR_ALL_SCANS]
+        subprocess.run(command, cwd=PROJECT, env=site.environment, check=True, timeout=60)
+        new = alice.upload(14)
+
+    wait_for(lambda: all(alice.state(scan) == "SUCCEEDED" for scan in [*old, new]), 240)
+
+    # A broker of files gives from the two queues by turns; one message may have been on its way.
+    assert site.order_of_claims()[before:].index(new) <= 2
+
+
 def test_a_killed_launcher_leaves_nothing_that_the_next_start_trips_over(site, alice):
     with site.worker_held():
         scan = alice.upload(20)

@@ -173,10 +173,10 @@ def test_without_a_worker_it_gives_up_at_last_and_loses_nothing(alice, model_ver
 
 
 def test_while_the_broker_is_away_it_stops_at_the_first_scan_and_keeps_it(alice, model_version, monkeypatch):
-    def refuse(_prediction_id):
+    def refuse(_args, **_options):
         raise BrokerError("connection refused")
 
-    monkeypatch.setattr("diagnosis.tasks.run_prediction.delay", refuse)
+    monkeypatch.setattr("diagnosis.tasks.run_prediction.apply_async", refuse)
     for _ in range(3):
         scan_of(alice)
 

@@ -70,10 +70,10 @@ def test_what_was_lost_too_often_is_given_up_and_told(sent, settings):
 
 
 def test_a_broker_that_is_away_is_an_error_and_everything_waits(monkeypatch):
-    def refuse(_prediction_id):
+    def refuse(_args, **_options):
         raise BrokerError("connection refused")
 
-    monkeypatch.setattr("diagnosis.tasks.run_prediction.delay", refuse)
+    monkeypatch.setattr("diagnosis.tasks.run_prediction.apply_async", refuse)
     prediction = prediction_at(State.QUEUED, enqueued_at=None)
 
     with pytest.raises(CommandError, match="1 still wait"):

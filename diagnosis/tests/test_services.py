@@ -24,16 +24,16 @@ pytestmark = pytest.mark.django_db
 def sent(monkeypatch) -> list[str]:
     """Collect the prediction ids that are given to the broker."""
     ids: list[str] = []
-    monkeypatch.setattr("diagnosis.tasks.run_prediction.delay", ids.append)
+    monkeypatch.setattr("diagnosis.tasks.run_prediction.apply_async", lambda args, **_options: ids.extend(args))
     return ids
 
 
 @pytest.fixture
 def broker_away(monkeypatch):
-    def refuse(_prediction_id):
+    def refuse(_args, **_options):
         raise BrokerError("connection refused")
 
-    monkeypatch.setattr("diagnosis.tasks.run_prediction.delay", refuse)
+    monkeypatch.setattr("diagnosis.tasks.run_prediction.apply_async", refuse)
 
 
 def a_file(seed: int = 1) -> io.BytesIO:
@@ -236,6 +236,52 @@ def test_while_the_broker_is_away_everything_stays_to_be_sent_later(broker_away)
     assert services.requeue_stale() == services.Requeued(sent=0, given_up=0, unsent=2)
 
     assert Prediction.objects.filter(state=State.QUEUED, enqueued_at=None).count() == 2
+
+
+# --- queues ---
+
+
+@pytest.fixture
+def queues(monkeypatch) -> list[tuple[str, str]]:
+    """Collect what is given to the broker: prediction ids with the queues they wait in."""
+    sent: list[tuple[str, str]] = []
+    send = "diagnosis.tasks.run_prediction.apply_async"
+    monkeypatch.setattr(send, lambda args, *, queue: sent.append((args[0], queue)))
+    return sent
+
+
+@pytest.mark.parametrize(
+    ("trigger", "queue"),
+    [
+        (Trigger.UPLOAD, "people"),
+        (Trigger.ADMIN, "people"),
+        (Trigger.API, "people"),
+        (Trigger.COMMAND, "reprocess"),
+    ],
+)
+def test_people_and_batches_wait_in_queues_of_their_own_also_after_a_loss(
+    alice, model_version, queues, django_capture_on_commit_callbacks, trigger, queue
+):
+    with django_capture_on_commit_callbacks(execute=True):
+        prediction = services.request_prediction(scan=scan_of(alice), model_version=model_version, trigger=trigger)
+    Prediction.objects.update(enqueued_at=timezone.now() - timedelta(hours=1))
+
+    services.requeue_stale()
+
+    assert queues == [(str(prediction.pk), queue)] * 2
+
+
+def test_a_limited_requeue_begins_with_what_was_never_sent_and_goes_on_the_next_time(sent):
+    hours = {"longest": 3, "shorter": 2, "never": None}
+    rows = {
+        name: prediction_at(State.QUEUED, enqueued_at=ago and timezone.now() - timedelta(hours=ago))
+        for name, ago in hours.items()
+    }
+
+    assert services.requeue_stale(limit=2) == services.Requeued(sent=2, given_up=0)
+    assert services.requeue_stale(limit=2) == services.Requeued(sent=1, given_up=0)
+
+    assert sent == [str(rows[name].pk) for name in ("never", "longest", "shorter")]
 
 
 # --- reviews, erasing ---

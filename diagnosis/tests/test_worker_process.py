@@ -154,11 +154,9 @@ def model(db, tiny_checkpoint) -> ModelVersion:
     return services.register_model(folder=tiny_checkpoint, activate=True)[0]
 
 
-def asked(scan: Scan, version: ModelVersion | None = None) -> Prediction:
+def asked(scan: Scan, version: ModelVersion | None = None, trigger: Trigger = Trigger.UPLOAD) -> Prediction:
     """Ask through the queue."""
-    return services.request_prediction(
-        scan=scan, model_version=version or active_model_version(), trigger=Trigger.UPLOAD
-    )
+    return services.request_prediction(scan=scan, model_version=version or active_model_version(), trigger=trigger)
 
 
 @contextmanager
@@ -280,6 +278,17 @@ def test_a_batch_goes_through_the_queue(worker):
     assert "1 skipped as already answered" in out.getvalue()
     assert "5 answered" in out.getvalue()
     assert Prediction.objects.filter(state=State.SUCCEEDED, trigger=Trigger.COMMAND).count() == 5
+
+
+def test_a_persons_upload_is_answered_before_the_batch_that_waited_longer(worker):
+    scans = [scan_of(person("alice")) for _ in range(4)]
+    with held_in_mid_task():
+        batch = [asked(scan, trigger=Trigger.COMMAND) for scan in scans]
+        upload = asked(scan_of(person("bob")))
+
+    for prediction in (upload, *batch):
+        assert_answered_once(prediction)
+    assert upload.claimed_at < min(prediction.claimed_at for prediction in batch)
 
 
 def test_weights_that_were_changed_give_no_answer(worker, tiny_checkpoint, tmp_path):
