@@ -2,7 +2,9 @@
 
 import time
 import uuid
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain, islice
@@ -18,6 +20,9 @@ from diagnosis.states import FailureReason, State, Trigger
 
 PAGE = 500
 POLL_SECONDS = 0.2
+
+# Inline, beside the one that the model has: ready when it becomes free.
+BEGUN_AHEAD = 1
 
 # So many in a row without any answer: the fault is the model, and asking on would only cover old answers with failures.
 MODEL_UNAVAILABLE_LIMIT = 10
@@ -95,7 +100,7 @@ def through_the_queue(choice: Choice, *, ahead: int) -> Iterator[list[str]]:
 
 
 def in_this_process(choice: Choice) -> Iterator[list[str]]:
-    """Load the model and answer here, one after the other; give the outcomes as `through_the_queue` does.
+    """Load the model and answer here, the oldest first; give the outcomes as `through_the_queue` does.
 
     Raises CheckpointError before anything is asked for, or BatchStopped.
     """
@@ -105,21 +110,52 @@ def in_this_process(choice: Choice) -> Iterator[list[str]]:
     version = choice.model_version
     worker.loaded_classifier(version.folder, version.sha256)
     queued = oldest_first(choice.unfinished().filter(state=State.QUEUED), by="requested_at")
+    work = islice(chain((row.pk for row in queued), ask(choice, enqueue=False)), choice.limit)
+    task = f"inline-{uuid.uuid4()}"
     elsewhere = []
-    for prediction_id in islice(chain((row.pk for row in queued), ask(choice, enqueue=False)), choice.limit):
-        task_id = f"inline-{uuid.uuid4()}"
-        try:
-            worker.answer(str(prediction_id), task_id=task_id)
-        except BaseException:
-            # Ctrl-C in the middle: nobody else knows that this one was dropped.
-            Prediction.objects.filter(pk=prediction_id, claimed_by=task_id).put_back()
-            raise
-        outcomes = take_finished({prediction_id})
-        if not outcomes:
-            elsewhere.append(prediction_id)
-        yield outcomes
+    try:
+        for prediction_id in read_ahead(work, task=task):
+            outcomes = take_finished({prediction_id})
+            if not outcomes:
+                elsewhere.append(prediction_id)
+            yield outcomes
+    except BaseException:
+        # Ctrl-C in the middle: nobody else knows that these were dropped.
+        Prediction.objects.open().filter(claimed_by__startswith=task).put_back()
+        raise
     # requeue_stale gave them to a worker before this process could claim them.
     yield from follow(iter(elsewhere), ahead=PAGE)
+
+
+def read_ahead(work: Iterator[uuid.UUID], *, task: str) -> Iterator[uuid.UUID]:
+    """Answer the predictions of `work` in their order; give each when nothing more can be done about it here.
+
+    The model works in a thread of its own and never waits: meanwhile the next one is asked for, claimed and decoded,
+    and the last one is recorded. The database is used by the calling thread alone.
+    """
+    from diagnosis import worker
+
+    begun: deque[tuple[worker.Reading, Future]] = deque()
+
+    def ended() -> uuid.UUID:
+        reading, answer = begun.popleft()
+        worker.end(reading, answer.result)
+        return reading.prediction.pk
+
+    model = ThreadPoolExecutor(max_workers=1)
+    try:
+        for number, prediction_id in enumerate(work):
+            reading = worker.begin(str(prediction_id), task_id=f"{task}-{number}")
+            if not reading:
+                yield prediction_id
+                continue
+            begun.append((reading, model.submit(worker.classify, reading)))
+            if len(begun) > BEGUN_AHEAD:
+                yield ended()
+        while begun:
+            yield ended()
+    finally:
+        model.shutdown(cancel_futures=True)
 
 
 def ask(choice: Choice, *, enqueue: bool = True) -> Iterator[uuid.UUID]:
@@ -193,4 +229,6 @@ def oldest_first(rows: QuerySet, *, by: str) -> Iterator[Any]:
     while page:
         yield from page
         last = getattr(page[-1], by)
-        page = list(rows.filter(Q(**{f"{by}__gt": last}) | Q(**{by: last, "pk__gt": page[-1].pk}))[:PAGE])
+        # The first of the two conditions says no more than the second; but a database looks it up in an index.
+        rest = rows.filter(**{f"{by}__gte": last}).filter(Q(**{f"{by}__gt": last}) | Q(pk__gt=page[-1].pk))
+        page = list(rest[:PAGE])

@@ -1,12 +1,15 @@
-"""Where the files of scans and predictions are kept, and how a heatmap goes with its prediction."""
+"""Where the files of scans and predictions are kept, and how those go that were made of them."""
 
 import uuid
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 from django.db.models.signals import post_delete
 from django.dispatch import receiver
+
+from ml.preprocess import PREPROCESSING
 
 if TYPE_CHECKING:
     from diagnosis.models import Prediction, Scan
@@ -24,10 +27,26 @@ def thumbnail_path(scan: "Scan", filename: str) -> str:
     return f"thumbnails/{name[:2]}/{name}.jpg"
 
 
+def model_input_path(scan: "Scan", filename: str) -> str:
+    """Store under the name of the scan's picture, in a folder that tells by which steps it was made.
+
+    The same name each time: whoever makes it again writes over what was left by somebody who was killed.
+    """
+    name = Path(str(scan.picture.name)).stem
+    return f"inputs/{PREPROCESSING}/{name[:2]}/{name}.png"
+
+
 def heatmap_path(prediction: "Prediction", filename: str) -> str:
     """Store under the prediction's own id, which is random too: a further attempt writes over what a lost one left."""
     name = prediction.pk.hex
     return f"heatmaps/{name[:2]}/{name}.png"
+
+
+@receiver(post_delete, sender="diagnosis.Scan")
+def delete_model_input(sender: type["Scan"], instance: "Scan", using: str, **kwargs: Any) -> None:
+    """Delete the stored model input with its scan, also one that the row did not name yet."""
+    delete = partial(sender.model_input.field.storage.delete, model_input_path(instance, ""))
+    transaction.on_commit(delete, using=using, robust=True)
 
 
 @receiver(post_delete, sender="diagnosis.Prediction")

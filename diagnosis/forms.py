@@ -1,11 +1,13 @@
 """What people type in: new scans, and the filter over the history."""
 
+from datetime import datetime, time
 from typing import Any
 
 from django import forms
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 from django.db.models import Q
+from django.utils.timezone import make_aware
 
 from diagnosis import intake
 from diagnosis.models import Label, ScanQuerySet
@@ -104,7 +106,7 @@ class HistoryFilter(forms.Form):
         if state := given.get("state"):
             scans = scans.filter(latest_prediction__state=state)
         if since := given.get("since"):
-            scans = scans.filter(created_at__date__gte=since)
+            scans = scans.filter(created_at__gte=make_aware(datetime.combine(since, time.min)))
         if until := given.get("until"):
-            scans = scans.filter(created_at__date__lte=until)
+            scans = scans.filter(created_at__lte=make_aware(datetime.combine(until, time.max)))
         return scans

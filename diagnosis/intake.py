@@ -36,7 +36,7 @@ from PIL import (  # noqa: F401
     WebPImagePlugin,
 )
 
-from ml.preprocess import eight_bit
+from ml.preprocess import CANONICAL_SIZE, eight_bit, squash
 from ml.quality import QualityIssue, is_colour, quality_issues
 
 logger = logging.getLogger(__name__)
@@ -102,6 +102,7 @@ class CleanPicture:
 
     sha256: str  # of the bytes as given, 64 hex digits
     png: bytes  # lossless grayscale, 8 or 16 bit
+    model_input: bytes  # PNG of ml.preprocess.squash: all that the network needs of it
     thumbnail: bytes  # JPEG, longest side at most 256 px, levels as the network sees them
     width: int
     height: int
@@ -124,6 +125,7 @@ def clean(file: BinaryIO, *, limits: Limits) -> CleanPicture:
     return CleanPicture(
         sha256=hashlib.sha256(data).hexdigest(),
         png=_png(grey),
+        model_input=_png(squash(grey, CANONICAL_SIZE)),
         thumbnail=_thumbnail(grey),
         width=grey.width,
         height=grey.height,

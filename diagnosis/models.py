@@ -6,12 +6,12 @@ from typing import Self
 
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Q
-from django.db.models.functions import Now
+from django.db.models import F, Q, Value
+from django.db.models.functions import Coalesce, Now
 from django.urls import reverse
 from django.utils import timezone
 
-from diagnosis.files import heatmap_path, picture_path, thumbnail_path
+from diagnosis.files import heatmap_path, model_input_path, picture_path, thumbnail_path
 from diagnosis.states import OPEN_STATES, TERMINAL_STATES, TRANSITIONS, FailureReason, State, Trigger
 from diagnosis.validators import check_quality_issues
 from ml.labels import NORMAL, PNEUMONIA
@@ -53,9 +53,12 @@ class Scan(models.Model):
     """One chest X-ray of one owner."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="scans")
+    # Indexed with created_at.
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="scans", db_index=False)
     picture = models.FileField(upload_to=picture_path, max_length=200)
     thumbnail = models.FileField(upload_to=thumbnail_path, max_length=200)
+    # A few KB instead of the whole picture, each time a model reads it; empty until a worker makes it for an old scan.
+    model_input = models.FileField(upload_to=model_input_path, max_length=200, blank=True, editable=False)
     sha256 = models.CharField(max_length=64, help_text="of the bytes that were given, before anything was changed")
     original_name = models.CharField(max_length=255)
     reference = models.CharField(max_length=100, blank=True, help_text="the owner's own words for it")
@@ -89,6 +92,11 @@ class Scan(models.Model):
     def get_absolute_url(self) -> str:
         """Give the page with the answer."""
         return reverse("diagnosis:scan_detail", args=[self.pk])
+
+    @property
+    def has_model_input(self) -> bool:
+        """Tell whether the stored model input was made by the steps that the models now need."""
+        return self.model_input.name == model_input_path(self, "")
 
     @property
     def quality_sentences(self) -> list[str]:
@@ -153,6 +161,14 @@ class ModelVersion(models.Model):
         if self.uncertain_low is None or self.uncertain_high is None:
             return False
         return self.uncertain_low <= probability <= self.uncertain_high
+
+
+# Without an answer there is no probability; such rows come before the lowest one on every database.
+BY_PROBABILITY = Coalesce("probability", Value(-1.0))
+
+# A database reads a partial index where the question repeats its condition, so both are written once.
+REVIEWED = ~Q(reviewed_label="")
+CORRECTED = REVIEWED & ~Q(reviewed_label=F("label"))
 
 
 class PredictionQuerySet(models.QuerySet):
@@ -245,8 +261,11 @@ class Prediction(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    scan = models.ForeignKey(Scan, on_delete=models.CASCADE, related_name="predictions")
-    model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="predictions")
+    # Both indexed with requested_at.
+    scan = models.ForeignKey(Scan, on_delete=models.CASCADE, related_name="predictions", db_index=False)
+    model_version = models.ForeignKey(
+        ModelVersion, on_delete=models.PROTECT, related_name="predictions", db_index=False
+    )
     trigger = models.CharField(max_length=10, choices=Trigger)
     requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
@@ -270,6 +289,10 @@ class Prediction(models.Model):
     heatmap = models.FileField(upload_to=heatmap_path, max_length=200, blank=True)
     milliseconds = models.PositiveIntegerField(null=True, blank=True, help_text="that the reading took")
     reason = models.CharField(max_length=20, choices=FailureReason, blank=True)
+    # Beside the answer, which stays. Kept here so that the staff's list filters by it from an index.
+    reviewed_label = models.CharField(
+        max_length=10, choices=Label, blank=True, editable=False, help_text="what the newest review says"
+    )
 
     objects = PredictionQuerySet.as_manager()
 
@@ -293,6 +316,10 @@ class Prediction(models.Model):
             models.CheckConstraint(
                 name="only_an_answer_is_uncertain_or_has_a_heatmap",
                 condition=Q(state=State.SUCCEEDED) | Q(is_uncertain=False, heatmap=""),
+            ),
+            models.CheckConstraint(
+                name="only_an_answer_is_reviewed",
+                condition=Q(reviewed_label="") | Q(state=State.SUCCEEDED, reviewed_label__in=Label.values),
             ),
             models.CheckConstraint(
                 name="a_reason_stands_iff_it_failed",
@@ -328,9 +355,25 @@ class Prediction(models.Model):
         indexes = (
             # requeue_stale looks at the few open ones among millions.
             models.Index(fields=("state", "claimed_at"), condition=Q(state__in=OPEN_STATES), name="open_predictions"),
-            # The staff's list, newest first.
-            models.Index(fields=("-requested_at", "-id"), name="predictions_newest"),
             models.Index(fields=("scan", "-requested_at"), name="predictions_of_a_scan"),
+            # The staff's list, newest first; and by each filter whose rows may be rare, or far from the newest ones,
+            # so that a page never walks past the others.
+            models.Index(fields=("-requested_at", "-id"), name="predictions_newest"),
+            models.Index(fields=("model_version", "-requested_at", "-id"), name="predictions_of_a_version"),
+            models.Index(fields=("trigger", "-requested_at", "-id"), name="predictions_by_trigger"),
+            models.Index(
+                fields=("state", "-requested_at", "-id"),
+                condition=Q(state__in=(*OPEN_STATES, State.FAILED)),
+                name="predictions_unanswered",
+            ),
+            models.Index(fields=("-requested_at", "-id"), condition=Q(is_uncertain=True), name="predictions_uncertain"),
+            models.Index(
+                fields=("-requested_at", "-id"), condition=Q(reviewed_label=""), name="predictions_unreviewed"
+            ),
+            models.Index(fields=("-requested_at", "-id"), condition=REVIEWED, name="predictions_reviewed"),
+            models.Index(fields=("-requested_at", "-id"), condition=CORRECTED, name="predictions_corrected"),
+            # The one column beside the time that the list is sorted by.
+            models.Index(BY_PROBABILITY, "id", name="predictions_by_probability"),
         )
         permissions = (("reprocess_scan", "Can ask for a new prediction of any scan"),)
 

@@ -88,13 +88,14 @@ def submit_scan(
     try:
         scan.picture.save("", ContentFile(clean.png), save=False)
         scan.thumbnail.save("", ContentFile(clean.thumbnail), save=False)
+        scan.model_input.save("", ContentFile(clean.model_input), save=False)
         with transaction.atomic():
             scan.save(force_insert=True)
             active = active_model_version()
             if active:
                 request_prediction(scan=scan, model_version=active, trigger=trigger, requested_by=owner)
     except BaseException as error:
-        for file in (scan.picture, scan.thumbnail):
+        for file in (scan.picture, scan.thumbnail, scan.model_input):
             if file.name:
                 file.storage.delete(file.name)
         # Two uploads of the same file at the same moment: the other one was faster.
@@ -198,7 +199,13 @@ def record_review(*, prediction: Prediction, reviewer, label: Label | str, note:
     """Record what `reviewer` sees in the picture. Raises NothingToReview without an answer."""
     if prediction.state != State.SUCCEEDED:
         raise NothingToReview
-    return Review.objects.create(prediction=prediction, reviewer=reviewer, label=label, note=note)
+    with transaction.atomic():
+        review = Review.objects.create(prediction=prediction, reviewer=reviewer, label=label, note=note)
+        # Of two at once the later commit would win; the newest review is the one with the highest id.
+        held = Prediction.objects.select_for_update().get(pk=prediction.pk)
+        held.reviewed_label = held.reviews.order_by("-pk").values_list("label", flat=True)[0]
+        held.save(update_fields=["reviewed_label"])
+    return review
 
 
 def erase_scan(*, scan: Scan) -> None:

@@ -10,7 +10,6 @@ from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
 from django.core.files.base import File
 from django.core.files.uploadedfile import UploadedFile
-from django.core.paginator import Paginator
 from django.db.models.fields.files import FieldFile
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
@@ -23,6 +22,7 @@ from diagnosis import intake, services
 from diagnosis.forms import HistoryFilter, NewScansForm
 from diagnosis.model_card import ModelCard
 from diagnosis.models import ModelVersion, Prediction, Scan
+from diagnosis.pages import CappedCount, page_of
 from ml.preprocess import eight_bit
 
 SCANS_PER_PAGE = 24
@@ -56,12 +56,12 @@ def scan_list(request: HttpRequest) -> HttpResponse:
     """Show the signed-in person's own scans, newest first; those of others are for the admin."""
     own = Scan.objects.filter(owner=cast(User, request.user))
     form = HistoryFilter(request.GET)
-    paginator = Paginator(form.narrow(own.with_latest()), SCANS_PER_PAGE)
-    page = paginator.get_page(request.GET.get("page"))
+    mark = request.GET.get("page", "")
+    page = page_of(form.narrow(own.with_latest()), by="created_at", size=SCANS_PER_PAGE, mark=mark)
     context = {
         "form": form,
         "page": page,
-        "page_numbers": paginator.get_elided_page_range(page.number, on_each_side=1, on_ends=1),
+        "count": CappedCount.of(own),
         "is_filtered": any(request.GET.get(name) for name in form.fields),
         "is_waiting": any(scan.latest_prediction and not scan.latest_prediction.is_terminal for scan in page),
     }

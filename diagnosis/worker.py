@@ -3,8 +3,10 @@
 import io
 import logging
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,13 +14,17 @@ from billiard.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
 from django.core.files.base import ContentFile
 from django.db import connection, transaction
+from django.db.models.fields.files import FieldFile
 from PIL import Image
 
 from diagnosis import services
-from diagnosis.models import ModelVersion, Prediction
+from diagnosis.files import model_input_path
+from diagnosis.intake import PNG_COMPRESS_LEVEL
+from diagnosis.models import ModelVersion, Prediction, Scan
 from diagnosis.states import FailureReason
 from ml.checkpoint import CheckpointCorrupt, CheckpointError
 from ml.heatmap import heatmap_image
+from ml.preprocess import CANONICAL_SIZE, squash
 
 if TYPE_CHECKING:
     from ml.classifier import Classification, Classifier
@@ -37,40 +43,121 @@ class NotAChestXray(Exception):
     """The picture is nothing that the model may answer on."""
 
 
+@dataclass
+class Reading:
+    """A prediction that `task_id` has claimed, with what the model needs of its scan's picture."""
+
+    prediction: Prediction
+    task_id: str
+    picture: Image.Image
+    seconds: float  # that went into the picture and the model so far
+
+
 def answer(prediction_id: str, *, task_id: str) -> None:
     """Claim the prediction, read its picture, record the answer or the reason why there is none.
 
     Pre-state QUEUED (or RUNNING by this very task: redelivered after a crash), post-state SUCCEEDED or FAILED. Any
     other pre-state is a late or doubled message and nothing happens. No transaction is open while the model works.
     """
+    reading = begin(prediction_id, task_id=task_id)
+    if reading:
+        end(reading, partial(classify, reading))
+
+
+def begin(prediction_id: str, *, task_id: str) -> Reading | None:
+    """Claim the prediction and read its picture; None: nothing more can be done here, as the row says."""
     if not Prediction.objects.claim(prediction_id, task_id=task_id):
         # A picture that kills its worker every time comes back here with its attempts used up.
         Prediction.objects.filter(pk=prediction_id, claimed_by=task_id).give_up_exhausted()
-        return
+        return None
     rows = Prediction.objects.select_related("scan", "model_version").defer("model_version__metadata")
     prediction = rows.filter(pk=prediction_id).first()
     if prediction is None:  # erased since the claim
-        return
+        return None
     began = time.monotonic()
     try:
-        classification = classify(prediction)
-    except SoftTimeLimitExceeded:
-        reason = FailureReason.TIMED_OUT
-    except NotAChestXray:
-        reason = FailureReason.NOT_A_CHEST_XRAY
-    except UnreadablePicture:
-        logger.warning("Prediction %s: the stored picture can't be read", prediction_id, exc_info=True)
-        reason = FailureReason.UNREADABLE_IMAGE
-    except CheckpointError as error:
-        logger.error("Prediction %s: %s", prediction_id, error)
-        reason = FailureReason.MODEL_UNAVAILABLE
-    except Exception:
-        logger.exception("Prediction %s failed", prediction_id)
-        reason = FailureReason.INTERNAL_ERROR
+        picture = read_picture(prediction.scan)
+    except Exception as error:  # noqa: BLE001 - reason_of tells them apart, and logs
+        Prediction.objects.fail(prediction_id, task_id=task_id, reason=reason_of(error, prediction))
+        return None
+    return Reading(prediction, task_id, picture, time.monotonic() - began)
+
+
+def end(reading: Reading, result: Callable[[], "Classification"]) -> None:
+    """Record the answer that `result` gives, or the reason why it raises."""
+    prediction, task_id = reading.prediction, reading.task_id
+    try:
+        classification = result()
+    except Exception as error:  # noqa: BLE001 - reason_of tells them apart, and logs
+        Prediction.objects.fail(prediction.pk, task_id=task_id, reason=reason_of(error, prediction))
     else:
-        record(prediction, classification, task_id=task_id, milliseconds=round((time.monotonic() - began) * 1000))
-        return
-    Prediction.objects.fail(prediction_id, task_id=task_id, reason=reason)
+        record(prediction, classification, task_id=task_id, milliseconds=round(reading.seconds * 1000))
+
+
+def reason_of(error: Exception, prediction: Prediction) -> FailureReason:
+    """Explain why there is no answer; what operators have to know goes to the log."""
+    if isinstance(error, SoftTimeLimitExceeded):
+        return FailureReason.TIMED_OUT
+    if isinstance(error, NotAChestXray):
+        return FailureReason.NOT_A_CHEST_XRAY
+    if isinstance(error, UnreadablePicture):
+        logger.warning("Prediction %s: the stored picture can't be read", prediction.pk, exc_info=error)
+        return FailureReason.UNREADABLE_IMAGE
+    if isinstance(error, CheckpointError):
+        logger.error("Prediction %s: %s", prediction.pk, error)
+        return FailureReason.MODEL_UNAVAILABLE
+    logger.error("Prediction %s failed", prediction.pk, exc_info=error)
+    return FailureReason.INTERNAL_ERROR
+
+
+def read_picture(scan: Scan) -> Image.Image:
+    """Give the scan's picture as 8-bit grayscale of CANONICAL_SIZE, which is all that a model needs of it.
+
+    The one that intake stored; the whole picture is decoded only where there is none, and then it is stored for the
+    next time. Raises NotAChestXray or UnreadablePicture.
+    """
+    # The stored picture is grey, so that no classifier could tell.
+    if scan.is_colour:
+        raise NotAChestXray
+    if scan.has_model_input:
+        try:
+            return decoded(scan.model_input)
+        except UnreadablePicture:
+            logger.warning("Scan %s: the stored model input can't be read; it is made anew", scan.pk, exc_info=True)
+    picture = squash(decoded(scan.picture), CANONICAL_SIZE)
+    store_model_input(scan, picture)
+    return picture
+
+
+def decoded(stored: FieldFile) -> Image.Image:
+    """Give the stored PNG. Raises UnreadablePicture."""
+    try:
+        with stored.open() as file, Image.open(file, formats=["PNG"]) as picture:
+            picture.load()
+    except (OSError, SyntaxError, ValueError) as error:
+        raise UnreadablePicture(stored.name) from error
+    return picture
+
+
+def store_model_input(scan: Scan, picture: Image.Image) -> None:
+    """Keep `picture` for the next reading of `scan`, unless that was erased; what goes wrong is logged, no more.
+
+    As with a heatmap the row comes first, and its lock is held until the file is there.
+    """
+    name, former, storage = model_input_path(scan, ""), scan.model_input.name, scan.model_input.storage
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", compress_level=PNG_COMPRESS_LEVEL)
+    try:
+        with transaction.atomic():
+            if Scan.objects.filter(pk=scan.pk).update(model_input=name):
+                storage.delete(name)
+                storage.save(name, ContentFile(buffer.getvalue()))
+        if former and former != name:
+            storage.delete(former)
+    except SoftTimeLimitExceeded:
+        raise
+    except Exception:
+        logger.exception("Scan %s: the model input can't be stored", scan.pk)
 
 
 def record(prediction: Prediction, classification: "Classification", *, task_id: str, milliseconds: int) -> None:
@@ -126,21 +213,15 @@ def note_timeout(prediction_id: str, *, task_id: str) -> None:
         connection.close()
 
 
-def classify(prediction: Prediction) -> "Classification":
-    """Read the prediction's picture with its model version.
+def classify(reading: Reading) -> "Classification":
+    """Let the model look at the picture; the database is not touched, so this may run in a thread of its own.
 
-    Raises NotAChestXray, UnreadablePicture or CheckpointError.
+    Raises NotAChestXray or CheckpointError.
     """
-    # The stored picture is grey, so that no classifier could tell.
-    if prediction.scan.is_colour:
-        raise NotAChestXray
-    classifier = loaded_classifier(prediction.model_version.folder, prediction.model_version.sha256)
-    try:
-        with prediction.scan.picture.open() as file, Image.open(file, formats=["PNG"]) as picture:
-            picture.load()
-    except (OSError, SyntaxError, ValueError) as error:
-        raise UnreadablePicture(prediction.scan.picture.name) from error
-    classification = classifier.classify([picture])[0]
+    began = time.monotonic()
+    version = reading.prediction.model_version
+    classification = loaded_classifier(version.folder, version.sha256).classify([reading.picture])[0]
+    reading.seconds += time.monotonic() - began
     if not classification.is_chest_xray:
         raise NotAChestXray
     return classification

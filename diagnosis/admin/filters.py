@@ -8,14 +8,14 @@ from django import forms
 from django.contrib import admin
 from django.contrib.admin.views.main import ERROR_FLAG, PAGE_VAR, ChangeList
 from django.contrib.auth import get_user_model
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from diagnosis.models import Prediction, Review
+from diagnosis.models import CORRECTED, REVIEWED, Prediction
 from diagnosis.states import State
 
 # On the probability, to both sides of the operating point: where a small change would have changed the label.
@@ -66,26 +66,15 @@ class ReviewFilter(admin.SimpleListFilter):
         ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Prediction]) -> QuerySet[Prediction]:
-        """Keep the chosen kind. It starts from the reviews, which are few beside the predictions."""
-        verdicts = newest_reviews()
-        unreviewed = ~Exists(Review.objects.filter(prediction=OuterRef("pk")))
-        if self.value() == "none":
-            return queryset.filter(unreviewed, state=State.SUCCEEDED)
-        if self.value() == "missing":
-            return queryset.filter(unreviewed)
-        if self.value() == "any":
-            return queryset.filter(pk__in=Review.objects.values("prediction"))
-        if self.value() == "agreed":
-            return queryset.filter(pk__in=verdicts.filter(label=F("prediction__label")).values("prediction"))
-        if self.value() == "corrected":
-            return queryset.filter(pk__in=verdicts.exclude(label=F("prediction__label")).values("prediction"))
-        return queryset
-
-
-def newest_reviews() -> QuerySet[Review]:
-    """Keep one review of each prediction: the last one. Reviews are only ever appended, so its id is the highest."""
-    later = Review.objects.filter(prediction=OuterRef("prediction"), pk__gt=OuterRef("pk"))
-    return Review.objects.filter(~Exists(later))
+        """Keep the chosen kind."""
+        kinds = {
+            "none": Q(reviewed_label="", state=State.SUCCEEDED),
+            "missing": Q(reviewed_label=""),
+            "any": REVIEWED,
+            "agreed": REVIEWED & Q(reviewed_label=F("label")),
+            "corrected": CORRECTED,
+        }
+        return queryset.filter(kinds.get(self.value() or "", Q()))
 
 
 class OwnerFilter(admin.SimpleListFilter):

@@ -17,6 +17,7 @@ from diagnosis import services
 from diagnosis.admin.records import RecordAdmin, percent
 from diagnosis.figures import details, metric_columns, metric_rows
 from diagnosis.models import ModelVersion
+from diagnosis.pages import CappedCount
 
 
 @admin.register(ModelVersion)
@@ -128,8 +129,7 @@ class ModelVersionAdmin(RecordAdmin):
         """Lead to the model card."""
         return version.get_absolute_url()
 
-    # On the page of one version only: in the list it would be a walk through all predictions.
     @admin.display(description="predictions")
-    def number_of_predictions(self, version: ModelVersion) -> int:
-        """Count what was asked of this version."""
-        return version.predictions.count()
+    def number_of_predictions(self, version: ModelVersion) -> str:
+        """Count what was asked of this version, as far as that is quick."""
+        return str(CappedCount.of(version.predictions.all()))

@@ -1,13 +1,13 @@
 """Predictions in the admin: what was answered, and the place where people review it. The answers themselves stay."""
 
+from datetime import datetime
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
-from django.db.models import OuterRef, QuerySet, Subquery, Value
-from django.db.models.functions import Coalesce
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
@@ -20,7 +20,7 @@ from diagnosis import services
 from diagnosis.admin.filters import OwnerFilter, ProbabilityFilter, RequestedFilter, ReviewFilter, owner_link
 from diagnosis.admin.records import percent, quality, thumbnail
 from diagnosis.admin.reprocessing import ReprocessAdmin
-from diagnosis.models import Label, Prediction, Review, Scan
+from diagnosis.models import BY_PROBABILITY, Label, Prediction, Review, Scan
 from diagnosis.states import State
 
 
@@ -63,6 +63,9 @@ class PredictionAdmin(ReprocessAdmin):
     search_fields = ("scan__owner__username", "scan__reference", "scan__original_name")
     search_help_text = "Owner, reference, file name, or the whole id of a scan or a prediction"
     id_fields = ("id", "scan_id")
+    to_scan = "scan__"
+    newest_by = "requested_at"
+    sorted_from_an_index = {"chance": float, "requested": datetime}
 
     readonly_fields = (
         "certainty",
@@ -95,10 +98,9 @@ class PredictionAdmin(ReprocessAdmin):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Prediction]:
-        """Fetch what a row shows along, with the label of the newest review."""
-        newest = Review.objects.filter(prediction=OuterRef("pk")).order_by("-pk").values("label")[:1]
+        """Fetch what a row shows along."""
         rows = super().get_queryset(request).select_related("scan__owner", "model_version", "requested_by")
-        return rows.defer("model_version__metadata").annotate(reviewed_label=Subquery(newest))
+        return rows.defer("model_version__metadata")
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """Let the list be narrowed to one owner too."""
@@ -181,13 +183,12 @@ class PredictionAdmin(ReprocessAdmin):
         """Show the scan's thumbnail."""
         return thumbnail(prediction.scan)
 
-    # Without an answer there is no probability; such rows come before the lowest one on every database.
-    @admin.display(description="probability", ordering=Coalesce("probability", Value(-1.0)))
+    @admin.display(description="probability", ordering=BY_PROBABILITY)
     def chance(self, prediction: Prediction) -> str:
         """Show it as people read it."""
         return percent(prediction.probability)
 
-    @admin.display(description="certainty", ordering="is_uncertain", empty_value="-")
+    @admin.display(description="certainty", empty_value="-")
     def certainty(self, prediction: Prediction) -> str | None:
         """Say when a human reader is asked for."""
         return "Uncertain — ask a human reader" if prediction.is_uncertain else None
@@ -205,10 +206,11 @@ class PredictionAdmin(ReprocessAdmin):
     @admin.display(description="review")
     def verdict(self, prediction: Prediction) -> str:
         """Show what the newest review says of the answer."""
-        label = prediction.reviewed_label  # type: ignore[attr-defined]
-        if not label:
+        if not prediction.reviewed_label:
             return "-"
-        return "Agreed" if label == prediction.label else f"Corrected to {Label(label).label}"
+        if prediction.reviewed_label == prediction.label:
+            return "Agreed"
+        return f"Corrected to {prediction.get_reviewed_label_display()}"
 
     @admin.display(description="requested", ordering="requested_at")
     def requested(self, prediction: Prediction) -> SafeString:
@@ -217,13 +219,13 @@ class PredictionAdmin(ReprocessAdmin):
         text = '<time datetime="{}"><span>{}</span> <span>{}</span></time>'
         return format_html(text, at.isoformat(), f"{at:%Y-%m-%d}", f"{at:%H:%M}")
 
-    @admin.display(description="version", ordering="model_version__name")
+    @admin.display(description="version")
     def read_by(self, prediction: Prediction) -> SafeString:
         """Name the version, without a link that not everyone may follow."""
         version = prediction.model_version
         return format_html("{} <small>({})</small>", version.name, version.short_sha256)
 
-    @admin.display(description="owner", ordering="scan__owner__username")
+    @admin.display(description="owner")
     def owner_name(self, prediction: Prediction) -> SafeString:
         """Name the scan's owner, as a link to all predictions of that person's scans."""
         return owner_link(prediction.scan.owner)

@@ -36,11 +36,19 @@ class RecordAdmin(admin.ModelAdmin):
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
         """Find an exact id by itself, anything else in the search fields."""
-        try:
-            wanted = uuid.UUID(search_term.strip())
-        except ValueError:
+        if not self.is_id(search_term):
             return super().get_search_results(request, queryset, search_term)
+        wanted = uuid.UUID(search_term.strip())
         return queryset.filter(Q.create([(field, wanted) for field in self.id_fields], connector=Q.OR)), False
+
+    @staticmethod
+    def is_id(search_term: str) -> bool:
+        """Tell whether a whole id was pasted."""
+        try:
+            uuid.UUID(search_term.strip())
+        except ValueError:
+            return False
+        return True
 
 
 def picture(scan: Scan) -> SafeString:

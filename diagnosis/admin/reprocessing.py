@@ -6,7 +6,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from diagnosis import services
-from diagnosis.admin.records import RecordAdmin
+from diagnosis.admin.lists import LongListAdmin
 from diagnosis.models import Scan
 from diagnosis.states import Trigger
 
@@ -14,7 +14,7 @@ from diagnosis.states import Trigger
 MOST_AT_ONCE = 500
 
 
-class ReprocessAdmin(RecordAdmin):
+class ReprocessAdmin(LongListAdmin):
     """Rows that stand for scans: those with the permission have them read again."""
 
     actions = ("reprocess_with_the_active_model",)

@@ -1,6 +1,7 @@
 """Scans in the admin: found, looked at, read again, erased; never edited."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
@@ -64,6 +65,8 @@ class ScanAdmin(ReprocessAdmin):
     search_fields = ("owner__username", "reference", "original_name")
     search_help_text = "Owner, reference, file name, or the whole id of a scan or a prediction"
     id_fields = ("id", "predictions__id")
+    newest_by = "created_at"
+    sorted_from_an_index = {"created_at": datetime}
 
     fields = readonly_fields = (
         "large_picture",
@@ -129,22 +132,22 @@ class ScanAdmin(ReprocessAdmin):
         """Show the stored picture."""
         return picture(scan)
 
-    @admin.display(description="name", ordering="original_name")
+    @admin.display(description="name")
     def name(self, scan: Scan) -> str:
         """Show the name of the file that was given."""
         return scan.original_name
 
-    @admin.display(description="owner", ordering="owner__username")
+    @admin.display(description="owner")
     def owner_name(self, scan: Scan) -> str:
         """Name the owner, without a link that not everyone may follow."""
         return scan.owner.get_username()
 
-    @admin.display(description="latest state", ordering="latest_prediction__state")
+    @admin.display(description="latest state")
     def state(self, scan: Scan) -> str:
         """Show where the newest prediction stands."""
         return scan.latest_prediction.get_state_display() if scan.latest_prediction else "Not asked for"
 
-    @admin.display(description="latest label", ordering="latest_prediction__label", empty_value="-")
+    @admin.display(description="latest label", empty_value="-")
     def label(self, scan: Scan) -> str:
         """Show what the newest prediction says; nothing while it says nothing."""
         latest = scan.latest_prediction

@@ -235,7 +235,7 @@ def test_inline_answers_here_and_sends_nothing(alice, model_version, fake_classi
     assert sent == []
 
 
-def test_inline_interrupted_in_the_middle_puts_its_prediction_back_and_the_next_run_goes_on(
+def test_inline_interrupted_in_the_middle_puts_its_predictions_back_and_the_next_run_goes_on(
     alice, model_version, fake_classifier, sent
 ):
     for _ in range(2):
@@ -245,7 +245,8 @@ def test_inline_interrupted_in_the_middle_puts_its_prediction_back_and_the_next_
         reprocess("--inline")
 
     assert ended.value.code == 130
-    assert Prediction.objects.get().state == State.QUEUED
+    # The second one was begun while the model had the first.
+    assert [row.state for row in Prediction.objects.all()] == [State.QUEUED] * 2
 
     fake_classifier.error = None
     assert "2 answered" in reprocess("--inline")
@@ -274,7 +275,7 @@ def test_inline_counts_what_a_worker_was_faster_to_claim(alice, model_version, f
         held = {"prediction_id": Prediction.objects.get().pk, "task_id": "a worker's"}
         Prediction.objects.succeed(**held, probability=0.1, threshold=0.5, milliseconds=1)
 
-    monkeypatch.setattr(worker, "answer", lose_the_race)
+    monkeypatch.setattr(worker, "begin", lose_the_race)
     monkeypatch.setattr(batch.time, "sleep", lambda _seconds: other_worker_answers())
 
     assert "1 answered (1 NORMAL" in reprocess("--inline")

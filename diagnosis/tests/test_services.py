@@ -70,7 +70,7 @@ def test_the_same_file_again_leads_to_the_same_scan(alice, model_version, sent):
 
     assert (first.is_new, second.is_new) == (True, False)
     assert first.scan == second.scan
-    assert len(stored_files()) == 2
+    assert len(stored_files()) == 3
     assert Prediction.objects.count() == 1
 
 
@@ -97,7 +97,7 @@ def test_a_fault_of_the_database_leaves_no_files_behind(alice, model_version, se
     assert stored_files() == []
 
 
-def test_a_fault_between_the_two_files_leaves_neither(alice, model_version, sent, monkeypatch):
+def test_a_fault_between_the_files_leaves_none(alice, model_version, sent, monkeypatch):
     def refuse(*_args, **_kwargs):
         raise OSError("no space left on device")
 
@@ -305,7 +305,7 @@ def test_what_has_no_answer_can_not_be_reviewed(rita, state):
 
 def test_erasing_a_scan_removes_its_rows_and_files(alice, model_version, sent, django_capture_on_commit_callbacks):
     scan = submit(alice).scan
-    assert len(stored_files()) == 2
+    assert len(stored_files()) == 3
 
     with django_capture_on_commit_callbacks(execute=True):
         services.erase_scan(scan=scan)

@@ -111,7 +111,7 @@ def test_one_good_file_leads_to_its_scan(browser, alice, model_version, media):
     assert prediction.state == State.QUEUED
     assert prediction.trigger == Trigger.UPLOAD
     assert prediction.requested_by == alice
-    assert len(files_in(media)) == 2
+    assert len(files_in(media)) == 3
 
 
 def test_a_scan_is_kept_even_while_no_model_is_active(browser):
@@ -136,7 +136,7 @@ def test_one_bad_file_of_three_keeps_two(browser, media):
     refusal, stored = texts_of_messages(response)
     assert refusal.startswith("Not kept: notes.txt: ")
     assert stored == "2 new scans stored."
-    assert len(files_in(media)) == 4
+    assert len(files_in(media)) == 6
 
 
 def test_an_empty_file_among_good_ones_costs_only_itself(browser):
@@ -152,7 +152,7 @@ def test_the_same_file_again_leads_to_the_scan_that_is_there(browser, media):
     assert response.redirect_chain == [(scan.get_absolute_url(), 302)]
     assert "You have given this file before" in texts_of_messages(response)[0]
     assert Scan.objects.count() == 1
-    assert len(files_in(media)) == 2
+    assert len(files_in(media)) == 3
 
 
 def test_the_same_file_of_another_person_is_another_scan(browser, client, bob):
