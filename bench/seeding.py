@@ -27,6 +27,8 @@ class Seeded:
     newer: ModelVersion
 
 
+POINTS = {"threshold": 0.5, "uncertain_low": 0.4, "uncertain_high": 0.6}
+
 # Every scan was read by the older version when it was uploaded, later by the newer one in a batch. In a thousand
 # predictions: 5 failed, 50 are uncertain, 20 are reviewed and 2 of these corrected; ten in all are still open.
 SCANS = """
@@ -81,7 +83,7 @@ def seed(predictions: int) -> Seeded:
         get_user_model()(username=f"owner-{number}", password=unusable) for number in range(OWNERS)
     )
     versions = [
-        ModelVersion.objects.create(name=name, sha256=digit * 64, folder="none", threshold=0.5, is_active=digit == "b")
+        ModelVersion.objects.create(name=name, sha256=digit * 64, folder="none", is_active=digit == "b", **POINTS)
         for name, digit in (("older", "a"), ("newer", "b"))
     ]
     scans = predictions // 2

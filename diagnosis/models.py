@@ -168,6 +168,7 @@ BY_PROBABILITY = Coalesce("probability", Value(-1.0))
 
 # A database reads a partial index where the question repeats its condition, so both are written once.
 REVIEWED = ~Q(reviewed_label="")
+AGREED = REVIEWED & Q(reviewed_label=F("label"))
 CORRECTED = REVIEWED & ~Q(reviewed_label=F("label"))
 
 
@@ -371,6 +372,7 @@ class Prediction(models.Model):
                 fields=("-requested_at", "-id"), condition=Q(reviewed_label=""), name="predictions_unreviewed"
             ),
             models.Index(fields=("-requested_at", "-id"), condition=REVIEWED, name="predictions_reviewed"),
+            models.Index(fields=("-requested_at", "-id"), condition=AGREED, name="predictions_agreed"),
             models.Index(fields=("-requested_at", "-id"), condition=CORRECTED, name="predictions_corrected"),
             # The one column beside the time that the list is sorted by.
             models.Index(BY_PROBABILITY, "id", name="predictions_by_probability"),

@@ -52,8 +52,8 @@ class CappedCount:
 
     @classmethod
     def of(cls, rows: QuerySet, cap: int = 1000) -> Self:
-        """Count `rows`; cheap where an index leads to them."""
-        return cls(rows.order_by()[: cap + 1].count(), cap)
+        """Count `rows`; cheap where an index gives them in their order."""
+        return cls(rows[: cap + 1].count(), cap)
 
     def __str__(self) -> str:
         return f"{self.cap:,}+" if self.number > self.cap else str(self.number)

@@ -293,6 +293,10 @@ PREDICTION_MAX_ATTEMPTS = _whole_number("PREDICTION_MAX_ATTEMPTS", 3)
 # Queued or running for longer than this counts as lost; above the time after which Redis itself delivers again.
 PREDICTION_STALE_SECONDS = _whole_number("PREDICTION_STALE_SECONDS", 5 * PREDICTION_HARD_TIME_LIMIT)
 
+# CPU threads of a worker's model; 0: as many as there are cores. Where several workers share a machine, give each its
+# part of the cores.
+INFERENCE_THREADS = _whole_number("INFERENCE_THREADS", 0, minimum=0)
+
 # The worker touches it when it has loaded the model.
 WORKER_READY_FILE = VAR_DIR / "worker.ready"
 

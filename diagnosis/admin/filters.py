@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from diagnosis.models import CORRECTED, REVIEWED, Prediction
+from diagnosis.models import AGREED, CORRECTED, REVIEWED, Prediction
 from diagnosis.states import State
 
 # On the probability, to both sides of the operating point: where a small change would have changed the label.
@@ -71,7 +71,7 @@ class ReviewFilter(admin.SimpleListFilter):
             "none": Q(reviewed_label="", state=State.SUCCEEDED),
             "missing": Q(reviewed_label=""),
             "any": REVIEWED,
-            "agreed": REVIEWED & Q(reviewed_label=F("label")),
+            "agreed": AGREED,
             "corrected": CORRECTED,
         }
         return queryset.filter(kinds.get(self.value() or "", Q()))

@@ -89,6 +89,14 @@ class Migration(migrations.Migration):
             model_name="prediction",
             index=models.Index(
                 fields=NEWEST,
+                condition=~Q(reviewed_label="") & Q(reviewed_label=F("label")),
+                name="predictions_agreed",
+            ),
+        ),
+        AddIndexInUse(
+            model_name="prediction",
+            index=models.Index(
+                fields=NEWEST,
                 condition=~Q(reviewed_label="") & ~Q(reviewed_label=F("label")),
                 name="predictions_corrected",
             ),

@@ -1,13 +1,22 @@
 """The batch on its way: what is told, and how it goes on after anything that stops it."""
 
+import gc
 import io
 import sys
+import threading
+import weakref
+from datetime import timedelta
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
+from django.db.models.signals import post_init
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
 
 from diagnosis import batch, services
+from diagnosis.files import model_input_path
 from diagnosis.management.commands import reprocess_scans
 from diagnosis.models import Prediction, Scan
 from diagnosis.states import FailureReason, State, Trigger
@@ -292,6 +301,81 @@ def test_inline_with_a_model_that_can_not_be_loaded_asks_for_nothing(alice, mode
 
     assert "There is no checkpoint" in failing("--inline")
     assert not Prediction.objects.exists()
+
+
+def test_inline_begins_the_next_one_while_the_model_works_and_answers_in_order(
+    alice, model_version, fake_classifier, monkeypatch
+):
+    from diagnosis import worker
+
+    scans = [scan_of(alice, created_at=timezone.now() + timedelta(seconds=number)) for number in range(4)]
+    second_is_begun, seen = threading.Event(), []
+    begin, classify = worker.begin, worker.classify
+
+    def noted(prediction_id, *, task_id):
+        reading = begin(prediction_id, task_id=task_id)
+        if task_id.endswith("-1"):
+            second_is_begun.set()
+        return reading
+
+    def waiting(reading):
+        seen.append(reading.prediction.scan)
+        assert second_is_begun.wait(20), "the first one waits for the model before the second one is begun"
+        return classify(reading)
+
+    monkeypatch.setattr(worker, "begin", noted)
+    monkeypatch.setattr(worker, "classify", waiting)
+
+    assert "4 answered" in reprocess("--inline")
+    assert seen == scans
+
+
+@pytest.mark.parametrize("way", [("--inline",), ("--ahead", "4")], ids=["inline", "queue"])
+def test_neither_memory_nor_queries_of_a_scan_grow_with_the_batch(
+    alice, model_version, workers, monkeypatch, way, django_assert_max_num_queries
+):
+    monkeypatch.setattr(batch, "PAGE", 10)
+    alive, most = weakref.WeakSet(), []
+
+    def born(instance, **_signal):
+        alive.add(instance)
+        if len(alive) > 60:
+            # A scan and its latest prediction name each other: only the collector parts them.
+            gc.collect()
+            most.append(len(alive))
+
+    def costs(count: int) -> tuple[int, int]:
+        """Answer so many scans; give the queries, and the most rows that were in memory at once."""
+        kept = scan_of(alice)
+        more = [
+            Scan(
+                owner=alice,
+                picture=kept.picture.name,
+                sha256=f"{number:064}",
+                original_name="x",
+                width=1,
+                height=1,
+                model_input=model_input_path(kept, ""),
+            )
+            for number in range(count - 1)
+        ]
+        Scan.objects.bulk_create(more)
+        del more
+        most.clear()
+        with CaptureQueriesContext(connection) as captured:
+            assert f"{count} answered" in reprocess(*way)
+        Prediction.objects.all().delete()
+        Scan.objects.all().delete()
+        return len(captured), max(most, default=0)
+
+    post_init.connect(born)
+    try:
+        (fixed, _), (few, few_rows), (many, many_rows) = costs(20), costs(40), costs(80)
+    finally:
+        post_init.disconnect(born)
+
+    assert (many - few) / 40 <= (few - fixed) / 20
+    assert many_rows <= few_rows + 2, "rows that were answered are kept"
 
 
 # --- progress ---
