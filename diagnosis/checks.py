@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django.apps import AppConfig
 from django.conf import settings
@@ -12,6 +12,9 @@ from django.core.checks import CheckMessage, Tags, register
 from django.core.files.storage import FileSystemStorage, default_storage
 
 from ml.checkpoint import Checkpoint, CheckpointError
+
+if TYPE_CHECKING:
+    from diagnosis.bucket import BucketStorage
 
 CONSOLE_MAIL = "django.core.mail.backends.console.EmailBackend"
 
@@ -51,6 +54,40 @@ def check_media_is_writable(app_configs: Sequence[AppConfig] | None, **kwargs: A
     problem = f"Pictures can't be stored in {folder}: {nearest} can't be written to by this user."
     hint = "Give the user that runs the site write access, or set MEDIA_ROOT or VAR_DIR to another folder."
     return [checks.Error(problem, hint=hint, id="diagnosis.E001")]
+
+
+@register(Tags.files)
+def check_bucket_is_reachable(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Where files are kept in a bucket, it is there and lets us look for files."""
+    storage = bucket_in_use()
+    if storage is None:
+        return []
+    from diagnosis.bucket import fault_of
+
+    fault = fault_of(storage)
+    return [checks.Error(fault.problem, hint=fault.hint, id="diagnosis.E003")] if fault else []
+
+
+@register(Tags.security, deploy=True)
+def check_bucket_takes_files_and_keeps_them_private(
+    app_configs: Sequence[AppConfig] | None, **kwargs: Any
+) -> list[CheckMessage]:
+    """A file can be stored in the bucket, read by us, not by strangers, and deleted."""
+    storage = bucket_in_use()
+    if storage is None:
+        return []
+    from diagnosis.bucket import fault_of, fault_of_a_file_in
+
+    # Without a bucket that can be reached the other check has said all there is to say.
+    fault = None if fault_of(storage) else fault_of_a_file_in(storage)
+    return [checks.Error(fault.problem, hint=fault.hint, id="diagnosis.E004")] if fault else []
+
+
+def bucket_in_use() -> "BucketStorage | None":
+    """Give the bucket that holds the files, if one does; else nothing is loaded that only a bucket needs."""
+    if settings.STORAGES["default"]["BACKEND"] != "diagnosis.bucket.BucketStorage":
+        return None
+    return cast("BucketStorage", default_storage)
 
 
 @register(Tags.compatibility)

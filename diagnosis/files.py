@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from diagnosis.models import Prediction, Scan
 
 
+class StorageAway(OSError):
+    """The storage can't be reached, or refuses; whether the file is there is unknown. It may pass."""
+
+
 def picture_path(scan: "Scan", filename: str) -> str:
     """Store under a random name: neither the owner's file name nor the scan's address is in it."""
     name = uuid.uuid4().hex

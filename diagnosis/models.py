@@ -234,6 +234,15 @@ class PredictionQuerySet(models.QuerySet):
         lost = self.filter(state=State.RUNNING, attempts__lt=settings.PREDICTION_MAX_ATTEMPTS)
         return lost.update(state=State.QUEUED, claimed_by="", claimed_at=None, enqueued_at=None)
 
+    def postpone(self, prediction_id: uuid.UUID | str, *, task_id: str) -> bool:
+        """Move RUNNING → QUEUED if `task_id` still holds the claim, and don't count the attempt.
+
+        For what is no fault of the picture's and passes; requeue_stale sends it again.
+        """
+        held = self.filter(pk=prediction_id, state=State.RUNNING, claimed_by=task_id)
+        values = {"state": State.QUEUED, "claimed_by": "", "claimed_at": None, "enqueued_at": None}
+        return bool(held.update(attempts=F("attempts") - 1, **values))
+
     def stale(self, *, older_than: timedelta, now: datetime | None = None) -> Self:
         """Keep those whose worker or message must be presumed lost.
 

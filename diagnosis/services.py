@@ -36,6 +36,15 @@ class NoActiveModel(Exception):
         super().__init__("No model is active yet. Staff can activate one under Model versions in the admin.")
 
 
+class NotStored(intake.Refusal):
+    """The picture is fine and the storage is away; nothing was kept, and a later try may succeed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "storage_away", "Pictures can't be stored right now, so this one was not kept. Try again in a few minutes."
+        )
+
+
 class NothingToReview(Exception):
     """The prediction has no answer that a person could agree with; the text is safe to show."""
 
@@ -69,7 +78,7 @@ def submit_scan(
     """Store an upload as a scan of `owner` and ask the active model for an answer.
 
     The same bytes given again lead to the scan that is there. Without an active model the scan is kept and waits.
-    Raises intake.Refusal, and then nothing is stored.
+    Raises intake.Refusal, NotStored among them, and then nothing is stored.
     """
     clean = intake.clean(upload, limits=intake.Limits.from_settings())
     known = Scan.objects.filter(owner=owner, sha256=clean.sha256).first()
@@ -97,10 +106,14 @@ def submit_scan(
     except BaseException as error:
         for file in (scan.picture, scan.thumbnail, scan.model_input):
             if file.name:
-                file.storage.delete(file.name)
+                with suppress(OSError):
+                    file.storage.delete(file.name)
         # Two uploads of the same file at the same moment: the other one was faster.
         if isinstance(error, IntegrityError):
             return Submission(Scan.objects.get(owner=owner, sha256=clean.sha256), is_new=False)
+        if isinstance(error, OSError):
+            logger.error("An upload could not be stored", exc_info=True)
+            raise NotStored from error
         raise
     return Submission(scan, is_new=True)
 
@@ -209,7 +222,11 @@ def record_review(*, prediction: Prediction, reviewer, label: Label | str, note:
 
 
 def erase_scan(*, scan: Scan) -> None:
-    """Delete a scan with all its predictions and reviews; its files go when the transaction commits."""
+    """Delete a scan with all its predictions and reviews; its files go when the transaction commits.
+
+    Raises StorageAway, and then nothing is deleted: nobody must be told that a picture is gone which is still there.
+    """
+    scan.picture.storage.exists(scan.picture.name or "")
     scan.delete()
 
 

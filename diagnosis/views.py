@@ -89,12 +89,16 @@ def _submit(
 ) -> tuple[list[services.Submission], list[str]]:
     """Give what was stored, and a sentence for each file that was not."""
     submissions, refusals = [], []
-    for file in files:
+    for place, file in enumerate(files):
         name = file.name or "A file without a name"
         try:
             submission = services.submit_scan(
                 owner=request.user, upload=cast(BinaryIO, file), original_name=name, reference=reference
             )
+        except services.NotStored as refusal:
+            # The others would wait for the storage one after the other, as this one did.
+            refusals += [f"{unkept.name}: {refusal}" for unkept in files[place:]]
+            break
         except intake.Refusal as refusal:
             refusals.append(f"{name}: {refusal}")
         else:

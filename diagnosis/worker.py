@@ -18,7 +18,7 @@ from django.db.models.fields.files import FieldFile
 from PIL import Image
 
 from diagnosis import services
-from diagnosis.files import model_input_path
+from diagnosis.files import StorageAway, model_input_path
 from diagnosis.intake import PNG_COMPRESS_LEVEL
 from diagnosis.models import ModelVersion, Prediction, Scan
 from diagnosis.states import FailureReason
@@ -56,8 +56,9 @@ class Reading:
 def answer(prediction_id: str, *, task_id: str) -> None:
     """Claim the prediction, read its picture, record the answer or the reason why there is none.
 
-    Pre-state QUEUED (or RUNNING by this very task: redelivered after a crash), post-state SUCCEEDED or FAILED. Any
-    other pre-state is a late or doubled message and nothing happens. No transaction is open while the model works.
+    Pre-state QUEUED (or RUNNING by this very task: redelivered after a crash), post-state SUCCEEDED or FAILED; or
+    QUEUED again while the storage is away, until requeue_stale sends it at its next turn. Any other pre-state is a late
+    or doubled message and nothing happens. No transaction is open while the model works.
     """
     reading = begin(prediction_id, task_id=task_id)
     if reading:
@@ -77,6 +78,10 @@ def begin(prediction_id: str, *, task_id: str) -> Reading | None:
     began = time.monotonic()
     try:
         picture = read_picture(prediction.scan)
+    except StorageAway as error:
+        logger.error("Prediction %s waits: the storage is away. %s", prediction_id, error)
+        Prediction.objects.postpone(prediction_id, task_id=task_id)
+        return None
     except Exception as error:  # noqa: BLE001 - reason_of tells them apart, and logs
         Prediction.objects.fail(prediction_id, task_id=task_id, reason=reason_of(error, prediction))
         return None
@@ -114,7 +119,7 @@ def read_picture(scan: Scan) -> Image.Image:
     """Give the scan's picture as 8-bit grayscale of CANONICAL_SIZE, which is all that a model needs of it.
 
     The one that intake stored; the whole picture is decoded only where there is none, and then it is stored for the
-    next time. Raises NotAChestXray or UnreadablePicture.
+    next time. Raises NotAChestXray, UnreadablePicture or StorageAway.
     """
     # The stored picture is grey, so that no classifier could tell.
     if scan.is_colour:
@@ -130,10 +135,12 @@ def read_picture(scan: Scan) -> Image.Image:
 
 
 def decoded(stored: FieldFile) -> Image.Image:
-    """Give the stored PNG. Raises UnreadablePicture."""
+    """Give the stored PNG. Raises UnreadablePicture or StorageAway."""
     try:
         with stored.open() as file, Image.open(file, formats=["PNG"]) as picture:
             picture.load()
+    except StorageAway:
+        raise
     except (OSError, SyntaxError, ValueError) as error:
         raise UnreadablePicture(stored.name) from error
     return picture

@@ -6,6 +6,7 @@ SITE_MODE chooses between two ways to run the same code:
 """
 
 import os
+import re
 import secrets
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,16 @@ from kombu import Queue
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = environ.Env()
+
+S3_VARIABLES = (
+    "MEDIA_S3_BUCKET",
+    "MEDIA_S3_ENDPOINT_URL",
+    "MEDIA_S3_REGION",
+    "MEDIA_S3_PREFIX",
+    "MEDIA_S3_ADDRESSING_STYLE",
+    "MEDIA_S3_ENCRYPTION",
+    "MEDIA_S3_KMS_KEY_ID",
+)
 
 
 def _required(name: str) -> str:
@@ -75,13 +86,56 @@ def _secret_key_in(folder: Path) -> str:
     return path.read_text()
 
 
+def _bucket() -> dict[str, Any] | None:
+    """Give the storage that MEDIA_S3_BUCKET and its like ask for; None: files stay in MEDIA_ROOT.
+
+    The keys are those of every program of Amazon's, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; without them boto3
+    looks where it always does, such as the role of the host.
+    """
+    given = {name: os.environ.get(name, "").strip() for name in S3_VARIABLES}
+    bucket, endpoint = given["MEDIA_S3_BUCKET"], given["MEDIA_S3_ENDPOINT_URL"]
+    encryption, key = given["MEDIA_S3_ENCRYPTION"], given["MEDIA_S3_KMS_KEY_ID"]
+    if not bucket:
+        if alone := [name for name in S3_VARIABLES if given[name]]:
+            raise ImproperlyConfigured(f"{alone[0]} is set, but MEDIA_S3_BUCKET, which it describes, is not.")
+        return None
+    style = given["MEDIA_S3_ADDRESSING_STYLE"] or ("path" if endpoint else "auto")
+    for name, is_possible, hint in (
+        ("MEDIA_S3_BUCKET", re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", bucket), "the name of a bucket"),
+        ("MEDIA_S3_ENDPOINT_URL", re.fullmatch(r"(https?://[^/\s]+/?)?", endpoint), "like https://s3.example.org"),
+        ("MEDIA_S3_ADDRESSING_STYLE", style in {"auto", "path", "virtual"}, "auto, path or virtual"),
+        ("MEDIA_S3_ENCRYPTION", encryption in {"", "AES256", "aws:kms"}, "AES256 or aws:kms"),
+        ("MEDIA_S3_KMS_KEY_ID", not key or encryption == "aws:kms", "empty unless MEDIA_S3_ENCRYPTION is aws:kms"),
+    ):
+        if not is_possible:
+            raise ImproperlyConfigured(f"{name} is {given[name]!r}; it has to be {hint}.")
+    if os.environ.get("MEDIA_ROOT", "").strip():
+        raise ImproperlyConfigured(
+            "MEDIA_ROOT and MEDIA_S3_BUCKET are both set; files have one place: unset the other."
+        )
+    if bool(os.environ.get("AWS_ACCESS_KEY_ID")) != bool(os.environ.get("AWS_SECRET_ACCESS_KEY")):
+        raise ImproperlyConfigured("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY go together; only one of them is set.")
+    parameters = {"ServerSideEncryption": encryption, "SSEKMSKeyId": key}
+    return {
+        "BACKEND": "diagnosis.bucket.BucketStorage",
+        "OPTIONS": {
+            "bucket_name": bucket,
+            "location": given["MEDIA_S3_PREFIX"].strip("/"),
+            "endpoint_url": endpoint or None,
+            "region_name": given["MEDIA_S3_REGION"] or None,
+            "addressing_style": style,
+            "object_parameters": {name: value for name, value in parameters.items() if value},
+        },
+    }
+
+
 SITE_MODE = os.environ.get("SITE_MODE", "").strip() or "embedded"
 if SITE_MODE not in {"embedded", "full"}:
     raise ImproperlyConfigured(f"SITE_MODE is {SITE_MODE!r}; it has to be 'embedded' or 'full'.")
 EMBEDDED = SITE_MODE == "embedded"
 
 if EMBEDDED:
-    for _name in ("DATABASE_URL", "CELERY_BROKER_URL"):
+    for _name in ("DATABASE_URL", "CELERY_BROKER_URL", "MEDIA_S3_BUCKET"):
         if os.environ.get(_name, "").strip():
             raise ImproperlyConfigured(
                 f"{_name} is set, but SITE_MODE is 'embedded', which keeps everything in files. "
@@ -132,7 +186,13 @@ else:
             "DATABASE_URL can't be read; it looks like postgres://user:password@host:5432/name, "
             "with special characters of the password written as %40 and the like."
         ) from error
-    DATABASES["default"] |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
+    # DATABASE_POOLED: DATABASE_URL leads to PgBouncer, which gives each transaction a session of its own, so that no
+    # cursor may outlive one. Connections are kept all the same: one to PgBouncer costs next to nothing.
+    DATABASES["default"] |= {
+        "CONN_MAX_AGE": _whole_number("DATABASE_CONNECTION_SECONDS", 60, minimum=0),
+        "CONN_HEALTH_CHECKS": True,
+        "DISABLE_SERVER_SIDE_CURSORS": _switch("DATABASE_POOLED", default=False),
+    }
     CELERY_BROKER_URL = _required("CELERY_BROKER_URL")
     if not CELERY_BROKER_URL.startswith(("redis://", "rediss://")):
         raise ImproperlyConfigured("CELERY_BROKER_URL has to be a Redis URL; it looks like redis://host:6379/0.")
@@ -178,6 +238,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "diagnosis.middleware.StorageAwayMiddleware",
 ]
 
 TEMPLATES = [
@@ -205,10 +266,8 @@ STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 # Uploads have no public URL: a view that knows the owner hands them out.
 STORAGES = {
-    "default": {
-        "BACKEND": "django.core.files.storage.FileSystemStorage",
-        "OPTIONS": {"file_permissions_mode": 0o640},
-    },
+    "default": _bucket()
+    or {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"file_permissions_mode": 0o640}},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 # The collected files are for every user of the host, such as the one that runs the web image.

@@ -102,10 +102,11 @@ def test_a_fault_between_the_files_leaves_none(alice, model_version, sent, monke
         raise OSError("no space left on device")
 
     monkeypatch.setattr("django.db.models.fields.files.FieldFile.save", refuse)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(services.NotStored, match="Try again"):
         submit(alice)
 
     assert stored_files() == []
+    assert not Scan.objects.exists()
 
 
 def test_without_an_active_model_the_scan_is_kept_and_waits(alice, sent):

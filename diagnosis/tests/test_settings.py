@@ -18,6 +18,7 @@ FULL = {
     "DATABASE_URL": "postgres://user:password@db.example:5432/name",
     "CELERY_BROKER_URL": "redis://:secret@redis.example:6379/0",
 }
+S3 = FULL | {"MEDIA_S3_BUCKET": "scans"}
 SHOW = """
 import json, sys
 from pneumonia_site import settings
@@ -98,6 +99,8 @@ def test_embedded_mode_refuses_the_address_of_a_server(complaint, name):
         ("DATABASE_URL", "postgres://user:password@host:port/name", "postgres://"),
         ("CELERY_BROKER_URL", "amqp://broker.example", "redis://"),
         ("EMAIL_URL", "pigeon://roof", "smtp+tls://"),
+        ("DATABASE_POOLED", "yes", "true or false"),
+        ("DATABASE_CONNECTION_SECONDS", "-1", "whole number of at least 0"),
     ],
 )
 def test_an_impossible_value_is_refused_with_the_variable_and_a_hint(complaint, name, value, hint):
@@ -167,3 +170,70 @@ def test_redis_delivers_again_only_after_the_time_limit(read):
     assert found["CELERY_TASK_TIME_LIMIT"] == 100
     assert found["CELERY_BROKER_TRANSPORT_OPTIONS"]["visibility_timeout"] == 110
     assert found["PREDICTION_STALE_SECONDS"] > 110
+
+
+def test_files_stay_in_a_folder_unless_a_bucket_is_named(read):
+    empty = dict.fromkeys(("MEDIA_S3_BUCKET", "MEDIA_S3_ENDPOINT_URL", "AWS_ACCESS_KEY_ID"), "")
+    assert read("STORAGES", **FULL | empty)["STORAGES"]["default"]["BACKEND"].endswith("FileSystemStorage")
+
+
+def test_a_bucket_is_described_by_the_environment(read):
+    described = {
+        "MEDIA_S3_ENDPOINT_URL": "https://s3.example.org",
+        "MEDIA_S3_REGION": "eu-central-1",
+        "MEDIA_S3_PREFIX": "/site/",
+        "MEDIA_S3_ENCRYPTION": "aws:kms",
+        "MEDIA_S3_KMS_KEY_ID": "the-key",
+    }
+    assert read("STORAGES", **S3 | described)["STORAGES"]["default"] == {
+        "BACKEND": "diagnosis.bucket.BucketStorage",
+        "OPTIONS": {
+            "bucket_name": "scans",
+            "location": "site",
+            "endpoint_url": "https://s3.example.org",
+            "region_name": "eu-central-1",
+            "addressing_style": "path",
+            "object_parameters": {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "the-key"},
+        },
+    }
+
+
+def test_without_an_address_it_is_amazons(read):
+    options = read("STORAGES", **S3)["STORAGES"]["default"]["OPTIONS"]
+    assert (options["endpoint_url"], options["addressing_style"], options["object_parameters"]) == (None, "auto", {})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "hint"),
+    [
+        ("MEDIA_S3_BUCKET", "s3://scans/", "the name of a bucket"),
+        ("MEDIA_S3_ENDPOINT_URL", "s3.example.org", "https://s3.example.org"),
+        ("MEDIA_S3_ADDRESSING_STYLE", "dns", "auto, path or virtual"),
+        ("MEDIA_S3_ENCRYPTION", "yes", "AES256 or aws:kms"),
+        ("MEDIA_S3_KMS_KEY_ID", "key", "MEDIA_S3_ENCRYPTION is aws:kms"),
+        ("MEDIA_ROOT", "/srv/media", "unset the other"),
+        ("AWS_ACCESS_KEY_ID", "key", "AWS_SECRET_ACCESS_KEY"),
+        ("AWS_SECRET_ACCESS_KEY", "key", "AWS_ACCESS_KEY_ID"),
+    ],
+)
+def test_an_impossible_description_is_refused_with_a_hint(complaint, name, value, hint):
+    said = complaint(**S3 | {name: value})
+    assert name in said
+    assert hint in said
+
+
+def test_a_description_without_a_bucket_is_refused(complaint):
+    said = complaint(**FULL | {"MEDIA_S3_PREFIX": "site"})
+    assert "MEDIA_S3_PREFIX is set, but MEDIA_S3_BUCKET" in said
+
+
+def test_embedded_mode_refuses_a_bucket(complaint):
+    said = complaint(MEDIA_S3_BUCKET="scans")
+    assert "MEDIA_S3_BUCKET is set" in said
+    assert "SITE_MODE=full" in said
+
+
+def test_a_pool_in_front_of_the_database_lets_no_cursor_outlive_its_transaction(read):
+    assert read("DATABASES", **FULL)["DATABASES"]["default"]["DISABLE_SERVER_SIDE_CURSORS"] is False
+    pooled = read("DATABASES", **FULL, DATABASE_POOLED="true", DATABASE_CONNECTION_SECONDS="0")["DATABASES"]["default"]
+    assert (pooled["DISABLE_SERVER_SIDE_CURSORS"], pooled["CONN_MAX_AGE"]) == (True, 0)
