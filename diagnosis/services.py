@@ -112,7 +112,7 @@ def submit_scan(
         if isinstance(error, IntegrityError):
             return Submission(Scan.objects.get(owner=owner, sha256=clean.sha256), is_new=False)
         if isinstance(error, OSError):
-            logger.error("An upload could not be stored", exc_info=True)
+            logger.exception("An upload could not be stored")
             raise NotStored from error
         raise
     return Submission(scan, is_new=True)

@@ -3,7 +3,7 @@
 Loaded by `-p diagnosis.tests.servers`, so that the environment stands before Django's settings are read from it.
 
     TEST_DATABASE_URL, TEST_CELERY_BROKER_URL    servers for tests only (DATABASE_URL, CELERY_BROKER_URL do as well)
-    REQUIRE_SERVICES=1                           refuse to run instead of skipping, also without Chromium
+    REQUIRE_SERVICES=1                           refuse to run instead of skipping, also without Chromium or PgBouncer
 
 Our own servers live in a second process, `python -m diagnosis.tests.servers`, which holds them as long as its
 standard input is open. However this run ends, also by SIGKILL, the pipe closes, the servers stop, their files go.
@@ -57,7 +57,10 @@ SERVICES = Need(
 BROWSER = Need(
     "browser", "Chromium", "install it (Debian: apt-get install chromium)", lambda: chromium_program() is not None
 )
-NEEDS = (SERVICES, BROWSER)
+POOL = Need(
+    "pool", "PgBouncer", "install it (Debian: apt-get install pgbouncer)", lambda: pgbouncer_program() is not None
+)
+NEEDS = (SERVICES, BROWSER, POOL)
 
 keeper_key = pytest.StashKey["Keeper"]()
 missing_key = pytest.StashKey[list[Need]]()
@@ -263,6 +266,40 @@ def start_redis(directory: Path, stack: contextlib.ExitStack) -> str:
     return f"redis://:{password}@127.0.0.1:{port}/0"
 
 
+def start_pgbouncer(directory: Path, stack: contextlib.ExitStack, database: dict[str, Any], **changes: Any) -> int:
+    """Start a PgBouncer for `database`, a dictionary of Django's, as the site's own image does; give its port.
+
+    `changes` are settings of PgBouncer's. Nothing of it is kept.
+    """
+    import psycopg2
+
+    program = pgbouncer_program()
+    assert program
+    user, port = unprivileged_user(directory), free_port()
+    settings = {"listen_addr": "127.0.0.1", "listen_port": port, "unix_socket_dir": "", "auth_file": "users", **changes}
+    shared = (PROJECT / "pneumonia_site" / "pgbouncer.ini").read_text()
+    files = {
+        "users": '"{USER}" "{PASSWORD}"\n'.format(**database),
+        "shared.ini": shared,
+        "pgbouncer.ini": "[databases]\n* = host={HOST} port={PORT}\n%include shared.ini\n".format(**database)
+        + "".join(f"{name} = {value}\n" for name, value in settings.items()),
+    }
+    for name, content in files.items():
+        (directory / name).write_text(content)
+    server = start([program, "pgbouncer.ini"], directory, stack, stop_signal=signal.SIGINT, **user)
+
+    def answers() -> bool:
+        place = {"host": "127.0.0.1", "port": port, "dbname": database["NAME"]}
+        try:
+            psycopg2.connect(user=database["USER"], password=database["PASSWORD"], **place).close()
+        except psycopg2.OperationalError:
+            return False
+        return True
+
+    wait_until(answers, server, directory)
+    return port
+
+
 def start(command, directory: Path, stack: contextlib.ExitStack, *, stop_signal, given: str = "", **user):
     """Start a server whose output goes to a file in `directory`; the stack stops it."""
     with (directory / "log").open("w") as log:
@@ -320,6 +357,11 @@ def postgresql_programs() -> Path | None:
 def redis_program() -> str | None:
     """Give the Redis server's program."""
     return shutil.which("redis-server")
+
+
+def pgbouncer_program() -> str | None:
+    """Give the program of PgBouncer; Debian keeps it where only root looks."""
+    return shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
 
 
 def free_port() -> int:
