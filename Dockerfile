@@ -1,4 +1,14 @@
-# web: Django without TensorFlow.  worker: the same and what the model needs.
+# web: Django without TensorFlow.  worker: the same and what the model needs.  pgbouncer: between both and PostgreSQL.
+
+FROM debian:bookworm-slim AS pgbouncer
+RUN apt-get update -qq && apt-get install -qq --yes --no-install-recommends pgbouncer && rm -r /var/lib/apt/lists/*
+COPY pneumonia_site/pgbouncer.ini /etc/pgbouncer/shared.ini
+RUN printf '%s\n' '[databases]' '* = host=postgres port=5432' '%include /etc/pgbouncer/shared.ini' \
+    'listen_addr = 0.0.0.0' 'listen_port = 6432' 'unix_socket_dir =' 'auth_file = /tmp/users' > /etc/pgbouncer/site.ini
+# As root it refuses to run; the package made this user.
+USER postgres
+EXPOSE 6432
+CMD ["sh", "-c", "umask 077 && printf '\"%s\" \"%s\"\\n' \"$POSTGRES_USER\" \"$POSTGRES_PASSWORD\" > /tmp/users && exec pgbouncer /etc/pgbouncer/site.ini"]
 
 FROM python:3.11-slim AS packages-web
 RUN python -m venv /opt/venv

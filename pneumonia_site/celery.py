@@ -4,13 +4,21 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_process_init
+from celery.signals import worker_init, worker_process_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "pneumonia_site.settings")
 
 app = Celery("pneumonia_site")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@worker_init.connect
+def not_ready_yet(**_signal: Any) -> None:
+    """Take back what an earlier worker in this place said of itself."""
+    from django.conf import settings
+
+    settings.WORKER_READY_FILE.unlink(missing_ok=True)
 
 
 @worker_process_init.connect
