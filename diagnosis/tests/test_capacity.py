@@ -1,0 +1,81 @@
+"""The table of docs/scaling.md: it follows from one measured rate, and from nothing that was not measured."""
+
+import json
+
+import pytest
+
+from bench import capacity
+
+RESULTS = {
+    "quick": False,
+    "machine": {"cpu": "A processor", "cores": 2, "date": "2026-01-31 12:00 UTC"},
+    "parts": {"reprocessing": {"figures": {"one_worker": {"median": 10.0}}}},
+}
+
+
+@pytest.fixture
+def page(tmp_path):
+    path = tmp_path / "scaling.md"
+    path.write_text(capacity.PAGE.read_text())
+    return path
+
+
+def run(page, results=None, *arguments) -> int:
+    file = page.with_name("results.json")
+    if results is not None:
+        file.write_text(json.dumps(results))
+    return capacity.main(["--results", str(file), "--page", str(page), *arguments])
+
+
+def cells(text: str, workers: int) -> list[str]:
+    [line] = [line for line in text.splitlines() if line.startswith(f"| {workers} |")]
+    return [cell.strip() for cell in line.strip("| ").split("|")]
+
+
+def test_the_rate_of_one_worker_gives_those_of_many(page):
+    assert run(page, RESULTS) == 0
+    written = page.read_text()
+    assert "At 100 ms a picture (2 cores of A processor, 2026-01-31 12:00 UTC):" in written
+    # 10 a second: 95 % of 86,400 s, and 70 % of 36,000 s.
+    assert cells(written, 1)[1:4] == ["820,000", "250,000", "10"]
+    assert cells(written, 64)[1:4] == ["53,000,000", "16,000,000", "640"]
+
+
+def test_only_the_table_is_written_and_twice_is_as_once(page):
+    before = page.read_text()
+    run(page, RESULTS)
+    once = page.read_text()
+    run(page, RESULTS)
+    assert page.read_text() == once
+    start, end = "<!-- python -m bench.capacity writes this -->", "<!-- up to here -->"
+    assert once.split(start)[0] == before.split(start)[0]
+    assert once.split(end)[1] == before.split(end)[1]
+
+
+@pytest.mark.parametrize(
+    ("results", "words"),
+    [
+        (None, "No such file"),
+        (RESULTS | {"quick": True}, "without --quick"),
+        (RESULTS | {"parts": {}}, "the part reprocessing"),
+    ],
+)
+def test_without_a_measured_rate_the_page_stays_as_it_is(page, capsys, results, words):
+    before = page.read_text()
+    assert run(page, results) == 1
+    assert words in capsys.readouterr().err
+    assert page.read_text() == before
+
+
+def test_a_rate_given_by_hand_is_called_so(page):
+    assert run(page, None, "--milliseconds", "50") == 0
+    assert "At 50 ms a picture (a rate given by hand, not a measurement)" in page.read_text()
+
+
+@pytest.mark.parametrize("milliseconds", ["0", "-5", "nan"])
+def test_no_time_at_all_is_no_rate(page, milliseconds):
+    assert run(page, None, "--milliseconds", milliseconds) == 1
+
+
+def test_sizes_are_said_in_the_unit_that_fits():
+    assert [capacity.size(count) for count in (950, 2.4e8, 2.2e11, 1.4e13)] == ["950 B", "240 MB", "220 GB", "14 TB"]
