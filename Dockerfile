@@ -1,4 +1,6 @@
-# web: Django without TensorFlow.  worker: the same and what the model needs.  pgbouncer: between both and PostgreSQL.
+# web: Django.  worker: the same and OpenVINO, which reads the checkpoint's graph. Neither has TensorFlow: a worker that
+# is to answer by it (INFERENCE_ENGINE=tensorflow) is built with --build-arg WORKER_REQUIREMENTS=requirements.txt
+# pgbouncer: between both and PostgreSQL.
 
 FROM debian:bookworm-slim AS pgbouncer
 RUN apt-get update -qq && apt-get install -qq --yes --no-install-recommends pgbouncer && rm -r /var/lib/apt/lists/*
@@ -9,7 +11,6 @@ RUN printf '%s\n' '[databases]' '* = host=postgres port=5432' '%include /etc/pgb
 USER postgres
 EXPOSE 6432
 CMD ["sh", "-c", "umask 077 && printf '\"%s\" \"%s\"\\n' \"$POSTGRES_USER\" \"$POSTGRES_PASSWORD\" > /tmp/users && exec pgbouncer /etc/pgbouncer/site.ini"]
-
 FROM python:3.11-slim AS packages-web
 RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH
@@ -17,8 +18,9 @@ COPY requirements-web.txt .
 RUN pip install --no-cache-dir --disable-pip-version-check -r requirements-web.txt
 
 FROM packages-web AS packages-worker
-COPY requirements.txt .
-RUN pip install --no-cache-dir --disable-pip-version-check -r requirements.txt
+ARG WORKER_REQUIREMENTS=requirements-serve.txt
+COPY requirements-serve.txt requirements.txt ./
+RUN pip install --no-cache-dir --disable-pip-version-check -r ${WORKER_REQUIREMENTS}
 
 FROM python:3.11-slim AS site
 RUN useradd --uid 10001 --create-home site && install -d -o site -g site /srv/var /srv/var/media

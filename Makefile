@@ -14,9 +14,9 @@ BIN := $(VENV)/bin
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-venv: $(VENV)/installed ## Make .venv with everything that runs
+venv: $(VENV)/installed ## Make .venv with everything that runs, training too
 
-run: $(VENV)/installed ## Run the site on this machine: make run PORT=8000
+run: $(VENV)/installed-serve ## Run the site on this machine: make run PORT=8000
 	@exec $(BIN)/python manage.py run_embedded --port $(PORT) --host $(HOST)
 
 test: $(VENV)/installed-dev ## Run all tests: make test ARGS="-k intake"
@@ -47,11 +47,17 @@ $(BIN)/python:
 		{ echo "Python 3.11 or newer is needed; name it: make PYTHON=python3.11 ..." >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
-# Empty files that say when the requirements were last installed.
-$(VENV)/installed: requirements.txt requirements-web.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+# Empty files that say when the requirements were last installed; each set holds the one before.
+SERVE := requirements-serve.txt requirements-web.txt
+
+$(VENV)/installed-serve: $(SERVE) | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-serve.txt
 	@touch $@
 
-$(VENV)/installed-dev: requirements-dev.txt requirements.txt requirements-web.txt | $(BIN)/python
+$(VENV)/installed: requirements.txt $(SERVE) | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@ $(VENV)/installed-serve
+
+$(VENV)/installed-dev: requirements-dev.txt requirements.txt $(SERVE) | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
-	@touch $@ $(VENV)/installed
+	@touch $@ $(VENV)/installed $(VENV)/installed-serve

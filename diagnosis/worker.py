@@ -238,10 +238,10 @@ def classify(reading: Reading) -> "Classification":
 @lru_cache(maxsize=2)
 def loaded_classifier(folder: str, sha256: str) -> "Classifier":
     """Load the checkpoint in `folder` once for this process. Raises CheckpointError, also when it is another one."""
-    # Here, because TensorFlow does not survive a fork: only the child that answers ever loads it.
+    # Here, because no engine survives a fork: only the child that answers ever loads one.
     from ml.classifier import Classifier
 
-    classifier = Classifier.load(Path(settings.BASE_DIR, folder))
+    classifier = Classifier.load(Path(settings.BASE_DIR, folder), engine=settings.INFERENCE_ENGINE)
     if classifier.checkpoint.sha256 != sha256:
         raise CheckpointCorrupt(f"{folder} now holds version {classifier.checkpoint.sha256[:12]}, not {sha256[:12]}.")
     return classifier

@@ -2,7 +2,8 @@
 
     model.weights.h5    the weights in Keras's own layout, half precision
     refusal.npz         what tells a chest X-ray from other pictures, by the features of these weights
-    checkpoint.json     Metadata; holds the sha256 of both
+    graph.xml .bin      the network as OpenVINO reads it, mostly in whole numbers; ml.export adds it
+    checkpoint.json     Metadata; holds the sha256 of the others
 
 Nothing heavy is imported here: the web process reads the metadata, only the worker loads the rest.
 """
@@ -19,10 +20,16 @@ from ml.preprocess import PREPROCESSING
 
 WEIGHTS_FILE = "model.weights.h5"
 REFUSAL_FILE = "refusal.npz"
+GRAPH_FILE = "graph.xml"
+GRAPH_WEIGHTS_FILE = "graph.bin"
 METADATA_FILE = "checkpoint.json"
 
-# 1: the first one. 2: refusal.npz, the uncertain band, the kind of head and of normalisation.
-FORMAT_VERSION = 2
+# 1: the first one. 2: refusal.npz, the uncertain band, the kind of head and of normalisation. 3: the graph, optional.
+FORMAT_VERSION = 3
+READABLE = (2, 3)
+
+# What an older format doesn't have: it is no part of what names a version of that format.
+SINCE = {"graph_sha256": 3, "graph_weights_sha256": 3, "graph_precision": 3}
 
 SHIPPED = Path(__file__).parent / "weights"
 
@@ -51,7 +58,8 @@ class Metadata:
     of PNEUMONIA, sigmoid(d / temperature + bias). `threshold` (0..1) is this version's operating point on that
     probability: at or above it the label is PNEUMONIA. A probability from `uncertain[0]` to `uncertain[1]`, both ends
     included, is called uncertain and asks for a human reader. `head` and `normalisation` say which network
-    ml.model.build_classifier has to make for the weights.
+    ml.model.build_classifier has to make for the weights. Both sha256 of a graph are empty where there is none;
+    `graph_precision` is what it is computed in where it is not quantised, one of ml.serving_openvino.PRECISIONS.
     """
 
     name: str
@@ -65,6 +73,9 @@ class Metadata:
     normalisation: str = "none"
     weights_sha256: str = ""
     refusal_sha256: str = ""
+    graph_sha256: str = ""
+    graph_weights_sha256: str = ""
+    graph_precision: str = ""
     labels: tuple[str, ...] = LABELS
     preprocessing: str = PREPROCESSING
     metrics: dict[str, Any] = field(default_factory=dict)
@@ -90,6 +101,31 @@ class Checkpoint:
         return self.folder / REFUSAL_FILE
 
     @property
+    def graph_path(self) -> Path:
+        """Where the graph is, if there is one."""
+        return self.folder / GRAPH_FILE
+
+    @property
+    def graph_weights_path(self) -> Path:
+        """Where the numbers of the graph are, if there is one."""
+        return self.folder / GRAPH_WEIGHTS_FILE
+
+    @property
+    def has_graph(self) -> bool:
+        """Tell whether the metadata name a graph; `verify` looks whether it is there."""
+        return bool(self.metadata.graph_sha256)
+
+    @property
+    def sha256_by_path(self) -> dict[Path, str]:
+        """Name the files beside the metadata, each with the sha256 that it has to have."""
+        metadata = self.metadata
+        files = {self.weights_path: metadata.weights_sha256, self.refusal_path: metadata.refusal_sha256}
+        if self.has_graph:
+            files[self.graph_path] = metadata.graph_sha256
+            files[self.graph_weights_path] = metadata.graph_weights_sha256
+        return files
+
+    @property
     def sha256(self) -> str:
         """Name the version: sha256 over the metadata, which holds the sha256 of the other files."""
         return hashlib.sha256(_canonical_json(self.metadata)).hexdigest()
@@ -113,11 +149,12 @@ class Checkpoint:
             raise CheckpointCorrupt(f"{path} can't be read: {error}") from error
         if not isinstance(found, dict):
             raise CheckpointCorrupt(f"{path} is not a JSON object.")
-        expected = {"format_version": FORMAT_VERSION, "labels": list(LABELS), "preprocessing": PREPROCESSING}
-        for key, value in expected.items():
-            if found.get(key) != value:
+        readable = {"format_version": READABLE, "labels": [list(LABELS)], "preprocessing": [PREPROCESSING]}
+        for key, values in readable.items():
+            if found.get(key) not in values:
+                expected = " or ".join(map(repr, values))
                 raise CheckpointIncompatible(
-                    f"{path} says {key} = {found.get(key)!r}; this version of the software expects {value!r}."
+                    f"{path} says {key} = {found.get(key)!r}; this version of the software expects {expected}."
                 )
         try:
             known = {f.name for f in fields(Metadata)}
@@ -136,12 +173,8 @@ class Checkpoint:
         return cls(folder, metadata)
 
     def verify(self) -> None:
-        """Compare both files with their sha256 in the metadata. Raises CheckpointMissing or CheckpointCorrupt."""
-        expected = {
-            self.weights_path: self.metadata.weights_sha256,
-            self.refusal_path: self.metadata.refusal_sha256,
-        }
-        for path, sha256 in expected.items():
+        """Compare every file with its sha256 in the metadata. Raises CheckpointMissing or CheckpointCorrupt."""
+        for path, sha256 in self.sha256_by_path.items():
             try:
                 found = file_sha256(path)
             except OSError as error:
@@ -168,4 +201,5 @@ def file_sha256(path: Path) -> str:
 
 
 def _canonical_json(metadata: Metadata) -> bytes:
-    return json.dumps(asdict(metadata), sort_keys=True, separators=(",", ":")).encode()
+    named = {key: value for key, value in asdict(metadata).items() if SINCE.get(key, 0) <= metadata.format_version}
+    return json.dumps(named, sort_keys=True, separators=(",", ":")).encode()

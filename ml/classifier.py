@@ -5,17 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-import keras
 import numpy as np
 from PIL import Image
 
 from ml.calibration import Calibration
 from ml.checkpoint import Checkpoint, CheckpointCorrupt
+from ml.engine import Engine, load_engine
 from ml.labels import LABELS, NORMAL, PNEUMONIA
-from ml.model import load_network
 from ml.quality import is_colour
 from ml.refusal import Refusal
-from ml.serving import ServingGraph
 
 
 @dataclass(frozen=True)
@@ -34,25 +32,25 @@ class Classification:
 
 
 class Classifier:
-    """A loaded checkpoint. Not to be carried over a fork: TensorFlow hangs in the child."""
+    """A loaded checkpoint. Not to be carried over a fork: the engine's threads are lost in the child."""
 
-    def __init__(self, checkpoint: Checkpoint, model: keras.Model, refusal: Refusal) -> None:
+    def __init__(self, checkpoint: Checkpoint, engine: Engine, refusal: Refusal) -> None:
         self.checkpoint = checkpoint
         metadata = checkpoint.metadata
         self._calibration = Calibration(metadata.temperature, metadata.bias)
-        self._graph = ServingGraph(model)
+        self._graph = engine
         self._refusal = refusal
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: Path, *, engine: str = "") -> Self:
         """Load the checkpoint in `folder` and run it once, so that the first real picture is not the slow one.
 
-        Raises CheckpointMissing, CheckpointCorrupt or CheckpointIncompatible.
+        `engine` is one of ml.engine.ENGINES; empty, the environment or the checkpoint decides, see load_engine there.
+        Raises CheckpointMissing, CheckpointCorrupt, CheckpointIncompatible or EngineUnavailable.
         """
         checkpoint = Checkpoint.read(folder)
         checkpoint.verify()
-        model = load_network(checkpoint.weights_path, checkpoint.metadata)
-        classifier = cls(checkpoint, model, Refusal.load(checkpoint.refusal_path))
+        classifier = cls(checkpoint, load_engine(checkpoint, engine), Refusal.load(checkpoint.refusal_path))
         try:
             classifier.classify([Image.new("L", (classifier.image_size, classifier.image_size))])
         except ValueError as error:

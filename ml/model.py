@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from ml.checkpoint import METADATA_FILE, Checkpoint, CheckpointCorrupt, CheckpointError, Metadata
+from ml.checkpoint import METADATA_FILE, Checkpoint, CheckpointCorrupt, CheckpointError
 from ml.labels import LABELS
 
 # keras.applications' VGG19 was trained on BGR pictures with these means (of 0..255) subtracted and no scaling.
@@ -77,8 +77,9 @@ def build_classifier(
     return model
 
 
-def load_network(weights: Path, metadata: Metadata) -> keras.Model:
-    """Build the network that `metadata` describes and load its `weights`. Raises CheckpointCorrupt."""
+def load_network(checkpoint: Checkpoint) -> keras.Model:
+    """Build the network of `checkpoint`, whose files were verified, with its weights. Raises CheckpointCorrupt."""
+    metadata, weights = checkpoint.metadata, checkpoint.weights_path
     try:
         model = build_classifier(
             image_size=metadata.image_size, head=metadata.head, normalisation=metadata.normalisation
@@ -96,7 +97,7 @@ def _whole_network(path: Path) -> keras.Model:
     if path.is_dir():
         checkpoint = Checkpoint.read(path)
         checkpoint.verify()
-        return load_network(checkpoint.weights_path, checkpoint.metadata)
+        return load_network(checkpoint)
     return keras.saving.load_model(path, compile=False)
 
 

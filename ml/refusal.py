@@ -17,14 +17,16 @@ import zlib
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from ml.augmentation import robust, through_size, with_borders, with_markers
 from ml.checkpoint import CheckpointCorrupt, CheckpointMissing
-from ml.metrics import Interval, share_of
+
+if TYPE_CHECKING:
+    from ml.metrics import Interval
 
 # Features are means over GRID × GRID parts of the picture: above and below, left and right differ in a chest.
 GRID = 2
@@ -129,8 +131,11 @@ def fit_refusal(features: np.ndarray, *, unseen: np.ndarray, turned: np.ndarray)
     return Refusal(*(np.asarray(array, np.float32) for array in (centre, whitening, normal / reach, -usual / reach)))
 
 
-def false_refusals(refusal: Refusal, features: np.ndarray, *, groups: Sequence[Hashable] | None = None) -> Interval:
+def false_refusals(refusal: Refusal, features: np.ndarray, *, groups: Sequence[Hashable] | None = None) -> "Interval":
     """Give the share of chest X-rays that are refused, as {"value", "low", "high", "n"}; intervals by `groups`."""
+    # Here, as scikit-learn below: a worker only applies a detector.
+    from ml.metrics import share_of
+
     return share_of(refusal.refuses(features), groups=groups)
 
 

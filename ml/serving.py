@@ -1,35 +1,22 @@
-"""The one compiled function that a trained network answers with: logits, features for the refusal, heatmaps."""
+"""The engine of reference: the network itself in TensorFlow, compiled once; on a GPU where there is one."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
+from ml.checkpoint import Checkpoint, CheckpointCorrupt
+from ml.engine import Engine, Outputs
 from ml.labels import LABELS
 from ml.model import LAST_CONVOLUTION
-from ml.preprocess import model_input
 from ml.refusal import GRID
 
 # Where the features for the refusal are taken. Of blocks 2 to 5, alone and together, this one parted other pictures
 # and photographic negatives from chest X-rays by the widest margin: what training doesn't need, deeper ones forget.
 FEATURE_CONVOLUTION = "block3_conv4"
 
-# What one call holds in memory at most.
-BATCH = 16
 
-
-class Outputs(NamedTuple):
-    """What the network tells of n pictures, float32."""
-
-    logits: np.ndarray  # (n, 2), in LABELS order
-    features: np.ndarray  # (n, GRID² · channels): mean activations of FEATURE_CONVOLUTION, never negative
-    heatmaps: np.ndarray  # (n, 2, rows, columns), 0..1: one for each label
-
-
-class ServingGraph:
+class ServingGraph(Engine):
     """A network of ml.model.build_classifier, compiled once for every batch size.
 
     The heatmaps are Grad-CAM (Selvaraju et al. 2017, doi 10.1109/ICCV.2017.74) on the activations A of
@@ -52,22 +39,9 @@ class ServingGraph:
 
         self._read = read
 
-    def __call__(self, pictures: Sequence[Image.Image]) -> Outputs:
-        """Read at least one picture, of any mode and size, as the site does."""
-        batches = [pictures[start : start + BATCH] for start in range(0, len(pictures), BATCH)]
-        read = [
-            self._read(tf.constant(np.stack([model_input(picture, self.image_size) for picture in batch])))
-            for batch in batches
-        ]
-        return Outputs(*(np.concatenate([part.numpy() for part in parts]) for parts in zip(*read, strict=True)))
-
-    def logits(self, pictures: Sequence[Image.Image]) -> np.ndarray:
-        """Give the (n, 2) float32 logits of at least one picture, of any mode and size."""
-        return self(pictures).logits
-
-    def features(self, pictures: Sequence[Image.Image]) -> np.ndarray:
-        """Give the (n, f) float32 features that ml.refusal judges, of at least one picture, of any mode and size."""
-        return self(pictures).features
+    def read(self, inputs: np.ndarray) -> Outputs:
+        """Read (n, image_size, image_size, 1) float32 grey levels 0..255, n at least 1."""
+        return Outputs(*(part.numpy() for part in self._read(tf.constant(inputs))))
 
 
 def _grad_cam(head: keras.Model, deep: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

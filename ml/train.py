@@ -23,20 +23,11 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
 from ml import runs
 from ml.augmentation import AUGMENTATIONS
 from ml.calibration import CalibrationError
-from ml.checkpoint import (
-    METADATA_FILE,
-    REFUSAL_FILE,
-    WEIGHTS_FILE,
-    Checkpoint,
-    Metadata,
-    file_sha256,
-    write_metadata,
-)
+from ml.checkpoint import METADATA_FILE, WEIGHTS_FILE, Checkpoint
 from ml.dataset import (
     DatasetError,
     Example,
@@ -44,6 +35,7 @@ from ml.dataset import (
     drop_duplicates,
     read_folder,
 )
+from ml.finishing import finish
 from ml.fitting import MODEL_FILE, Data, choose_precision, fit_network, load_data, recorded_hours
 from ml.model import (
     CONVOLUTIONS,
@@ -54,10 +46,7 @@ from ml.model import (
     save_half_precision,
 )
 from ml.recipes import RECIPES, Recipe
-from ml.refusal import Refusal, false_refusals, fit_for
 from ml.serving import ServingGraph
-from ml.shifts import SHIFTS
-from ml.stress import HeldOut, Passes, all_passes, ask, choose, measure, robustness
 
 # What a run was begun with, in its folder.
 RUN_FILE = "run.json"
@@ -110,6 +99,7 @@ def train(arguments: argparse.Namespace) -> Checkpoint:
         raise
     note_run(columns | measured)
     print(f"The checkpoint is in {checkpoint.folder} (version {checkpoint.sha256[:12]})")
+    print(f"CPUs answer faster from its graph: python -m ml.export --checkpoint {checkpoint.folder} --data DIR")
     return checkpoint
 
 
@@ -247,65 +237,26 @@ def thin_out(examples: Sequence[Example], limit: int) -> list[Example]:
 def write_checkpoint(
     folder: Path, model: keras.Model, recipe: Recipe, name: str, data: Data, described: dict[str, Any]
 ) -> tuple[Checkpoint, dict[str, Any]]:
-    """Write the weights, choose and measure on the held-out patients under every shift, write refusal and metadata.
+    """Write the weights, and finish the checkpoint with TensorFlow; give it and the METRICS of its line in runs.csv.
 
-    Gives the checkpoint and the METRICS of its line in runs.csv. Everything is measured on the weights as they are
-    shipped, in half precision. Raises CalibrationError.
+    Everything is measured on the weights as they are shipped, in half precision. Raises CalibrationError.
     """
     folder.mkdir(parents=True, exist_ok=True)
     save_half_precision(model, folder / WEIGHTS_FILE)
     keras.Model(model.input, model.output).load_weights(folder / WEIGHTS_FILE)
-    graph, held_out = ServingGraph(model), data.held_out
-    refusal = fit_for(graph.features, data.pictures, seed=described["seed"])
-    features = []
-
-    def logits_of(pictures: Sequence[Image.Image]) -> np.ndarray:
-        outputs = graph(pictures)
-        features.append(outputs.features)
-        return outputs.logits
-
-    passes = ask(logits_of, held_out.pictures, all_passes(len(held_out.pictures)))
-    np.savez_compressed(folder.parent / "held_out_logits.npz", labels=held_out.labels, **vars(passes))
-    choice = choose(passes, held_out.labels)
-    metrics = measure(passes, choice, held_out)
-    measured = runs.figures(choice=choice, metrics=metrics, passes=len(passes.index))
-    metrics["refusal"] = {"false_refusals": refused_by_shift(refusal, np.concatenate(features), passes, held_out)}
-    metrics["robustness"] = robustness(graph.logits, passes, choice, held_out)
-
-    refusal.save(folder / REFUSAL_FILE)
-    checkpoint = write_metadata(
+    checkpoint, choice, passes = finish(
         folder,
-        Metadata(
-            name=name,
-            created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            image_size=recipe.image_size,
-            head=recipe.head,
-            normalisation=recipe.normalisation,
-            temperature=choice.calibration.temperature,
-            bias=choice.calibration.bias,
-            threshold=choice.threshold,
-            uncertain=choice.uncertain,
-            weights_sha256=file_sha256(folder / WEIGHTS_FILE),
-            refusal_sha256=file_sha256(folder / REFUSAL_FILE),
-            metrics=metrics,
-            training=described,
-        ),
+        ServingGraph(model),
+        data,
+        seed=described["seed"],
+        name=name,
+        image_size=recipe.image_size,
+        head=recipe.head,
+        normalisation=recipe.normalisation,
+        training=described,
     )
-    return checkpoint, measured
-
-
-def refused_by_shift(
-    refusal: Refusal, features: np.ndarray, passes: Passes, held_out: HeldOut
-) -> dict[str, dict[str, Any]]:
-    """Give the share of held-out chest X-rays that are refused under each shift."""
-    return {
-        shift: false_refusals(
-            refusal,
-            features[passes.shift == shift],
-            groups=held_out.patients[passes.index[passes.shift == shift]].tolist(),
-        )
-        for shift in SHIFTS
-    }
+    np.savez_compressed(folder.parent / "held_out_logits.npz", labels=data.held_out.labels, **vars(passes))
+    return checkpoint, runs.figures(choice=choice, metrics=checkpoint.metadata.metrics, passes=len(passes.index))
 
 
 def note_run(line: dict[str, Any]) -> None:

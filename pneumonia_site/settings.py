@@ -338,6 +338,10 @@ SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 # Scans and predictions -----------------------------------------------------------------------------------------------
 
 MODEL_CHECKPOINT = _path("MODEL_CHECKPOINT", BASE_DIR / "ml" / "weights")
+# Empty: openvino for a checkpoint that has a graph, else tensorflow.
+INFERENCE_ENGINE = os.environ.get("INFERENCE_ENGINE", "").strip()
+if INFERENCE_ENGINE not in {"", "openvino", "tensorflow"}:
+    raise ImproperlyConfigured(f"INFERENCE_ENGINE is {INFERENCE_ENGINE!r}; it has to be openvino, tensorflow or empty.")
 
 INTAKE_MAX_BYTES = _whole_number("INTAKE_MAX_BYTES", 25 * 1024 * 1024)
 INTAKE_MAX_PIXELS = _whole_number("INTAKE_MAX_PIXELS", 40_000_000)

@@ -125,7 +125,7 @@ def test_a_redelivered_message_with_its_attempts_used_up_ends_as_worker_lost(use
 
 def test_a_folder_that_holds_another_version_is_no_model(monkeypatch):
     another = SimpleNamespace(checkpoint=SimpleNamespace(sha256="b" * 64))
-    classifier = SimpleNamespace(load=lambda folder: another)
+    classifier = SimpleNamespace(load=lambda folder, **options: another)
     monkeypatch.setitem(sys.modules, "ml.classifier", SimpleNamespace(Classifier=classifier))
     worker.loaded_classifier.cache_clear()
     prediction = prediction_at(State.QUEUED)

@@ -1,0 +1,104 @@
+"""What reads pictures behind ml.classifier: two engines with one face, and the choice between them.
+
+    openvino      the checkpoint's own graph, on CPUs; what serves wherever a checkpoint has a graph
+    tensorflow    the network itself: the reference that a graph is held against, and what GPUs run
+
+Neither library is imported here: a process loads the one that it answers with.
+"""
+
+import importlib.util
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from ml.checkpoint import Checkpoint, CheckpointError, CheckpointMissing
+from ml.preprocess import model_input
+
+ENGINES = ("openvino", "tensorflow")
+
+# What one call holds in memory at most.
+BATCH = 16
+
+
+class EngineUnavailable(CheckpointError):
+    """The checkpoint is whole, but this process has nothing to run it with; the text says what to do."""
+
+
+class Outputs(NamedTuple):
+    """What the network tells of n pictures, float32."""
+
+    logits: np.ndarray  # (n, 2), in LABELS order
+    features: np.ndarray  # (n, GRID² · channels): mean activations of FEATURE_CONVOLUTION, never negative
+    heatmaps: np.ndarray  # (n, 2, rows, columns), 0..1: one for each label
+
+
+class Engine(ABC):
+    """A loaded network. Not to be carried over a fork: threads of both libraries are lost in the child."""
+
+    image_size: int  # the side of the network's input in pixels
+
+    @abstractmethod
+    def read(self, inputs: np.ndarray) -> Outputs:
+        """Read (n, image_size, image_size, 1) float32 grey levels 0..255, n at least 1."""
+
+    def __call__(self, pictures: Sequence[Image.Image]) -> Outputs:
+        """Read at least one picture, of any mode and size, as the site does."""
+        batches = [pictures[start : start + BATCH] for start in range(0, len(pictures), BATCH)]
+        found = [self.read(np.stack([model_input(picture, self.image_size) for picture in batch])) for batch in batches]
+        return Outputs(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+
+    def logits(self, pictures: Sequence[Image.Image]) -> np.ndarray:
+        """Give the (n, 2) float32 logits of at least one picture, of any mode and size."""
+        return self(pictures).logits
+
+    def features(self, pictures: Sequence[Image.Image]) -> np.ndarray:
+        """Give the (n, f) float32 features that ml.refusal judges, of at least one picture, of any mode and size."""
+        return self(pictures).features
+
+
+def load_engine(checkpoint: Checkpoint, name: str = "") -> Engine:
+    """Load `checkpoint`, whose files were verified, into the engine called `name`, one of ENGINES.
+
+    Without a name INFERENCE_ENGINE of the environment decides, and without that the checkpoint: openvino where it has
+    a graph, else tensorflow. Raises EngineUnavailable, CheckpointMissing or CheckpointCorrupt.
+    """
+    name = name or os.environ.get("INFERENCE_ENGINE", "").strip() or _usual_engine(checkpoint)
+    if name not in ENGINES:
+        raise EngineUnavailable(f"INFERENCE_ENGINE is {name!r}; it has to be one of {', '.join(ENGINES)}, or empty.")
+    if name == "openvino" and not checkpoint.has_graph:
+        raise CheckpointMissing(
+            f"{checkpoint.folder} has no graph for INFERENCE_ENGINE=openvino. `python -m ml.export --help` says how to "
+            "make one; without INFERENCE_ENGINE the checkpoint is read by TensorFlow."
+        )
+    if importlib.util.find_spec(name) is None:
+        raise EngineUnavailable(_absent(checkpoint, name))
+    if name == "openvino":
+        from ml.serving_openvino import CompiledGraph
+
+        return CompiledGraph.load(checkpoint)
+    from ml.model import load_network
+    from ml.serving import ServingGraph
+
+    return ServingGraph(load_network(checkpoint))
+
+
+def _usual_engine(checkpoint: Checkpoint) -> str:
+    return "openvino" if checkpoint.has_graph else "tensorflow"
+
+
+def _absent(checkpoint: Checkpoint, name: str) -> str:
+    if name == "openvino":
+        return "OpenVINO is not installed here: pip install -r requirements-serve.txt"
+    if checkpoint.has_graph:
+        return (
+            "TensorFlow is not installed here: pip install -r requirements.txt, or leave INFERENCE_ENGINE empty, so "
+            "that the checkpoint's own graph answers."
+        )
+    return (
+        f"{checkpoint.folder} has no graph, and TensorFlow, which would read its weights, is not installed here. Make "
+        "the graph where training runs (python -m ml.export), or pip install -r requirements.txt"
+    )

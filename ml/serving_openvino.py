@@ -1,0 +1,55 @@
+"""The engine of CPUs: a checkpoint's graph, compiled by OpenVINO; no TensorFlow in the process."""
+
+import os
+from typing import Self
+
+import numpy as np
+import openvino as ov
+
+from ml.checkpoint import Checkpoint, CheckpointCorrupt
+from ml.engine import Engine, Outputs
+
+# What OpenVINO calls a precision, and what a CPU has to be able to do for it.
+PRECISIONS = {"fp32": ("f32", "FP32"), "bf16": ("bf16", "BF16")}
+
+
+class CompiledGraph(Engine):
+    """A graph of ml.graph.build_graph, compiled for this CPU; it reads one picture after the other.
+
+    `precision`, one of PRECISIONS, is what the graph's operations are computed in where they are not quantised; a CPU
+    without bfloat16 instructions computes in fp32 instead, more slowly and no less exactly.
+    """
+
+    def __init__(self, graph: ov.Model, precision: str) -> None:
+        core = ov.Core()
+        hint, capability = PRECISIONS[precision]
+        if capability not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            hint = "f32"
+        settings = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}
+        self._request = core.compile_model(graph, "CPU", settings).create_infer_request()
+        self.image_size = graph.input().shape[1]
+
+    @classmethod
+    def load(cls, checkpoint: Checkpoint, precision: str = "") -> Self:
+        """Load the graph beside the weights of `checkpoint`, by default in the precision that its metadata say.
+
+        Raises CheckpointCorrupt.
+        """
+        try:
+            graph = ov.Core().read_model(checkpoint.graph_path, checkpoint.graph_weights_path)
+            return cls(graph, precision or checkpoint.metadata.graph_precision)
+        except (RuntimeError, KeyError) as error:
+            raise CheckpointCorrupt(f"{checkpoint.graph_path} can't be compiled: {error}") from error
+
+    def read(self, inputs: np.ndarray) -> Outputs:
+        """Read (n, image_size, image_size, 1) float32 grey levels 0..255, n at least 1."""
+        found = [self._request.infer([picture[np.newaxis]], share_inputs=True) for picture in inputs]
+        return Outputs(*(np.concatenate([one[name] for one in found]) for name in Outputs._fields))
+
+
+def write_graph(graph: ov.Model, checkpoint: Checkpoint) -> None:
+    """Write `graph` beside the weights of `checkpoint`, numbers in half precision as those are, under its own names."""
+    part = checkpoint.graph_path.with_name(f"part.{checkpoint.graph_path.name}")
+    ov.save_model(graph, part, compress_to_fp16=True)
+    os.replace(part.with_suffix(".bin"), checkpoint.graph_weights_path)
+    os.replace(part, checkpoint.graph_path)
