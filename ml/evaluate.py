@@ -28,6 +28,7 @@ from tqdm import tqdm
 from ml import report as reports
 from ml.checkpoint import SHIPPED, Checkpoint, CheckpointError
 from ml.dataset import DatasetError, Example, data_hash, drop_duplicates, load_canonical, read_folder
+from ml.engine import ENGINES
 from ml.gallery import WrongAnswer, contact_sheet
 from ml.metrics import (
     at_prevalences,
@@ -92,9 +93,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         Checkpoint.read(arguments.checkpoint).verify()
         make_places(arguments)
 
-        from ml.classifier import Classifier  # here: TensorFlow takes seconds, a wrong path is told at once
+        from ml.classifier import Classifier  # here: an engine takes seconds, a wrong path is told at once
 
-        classifier = Classifier.load(arguments.checkpoint)
+        classifier = Classifier.load(arguments.checkpoint, engine=arguments.engine)
         answers = ask(classifier, examples)
         report = describe(answers, classifier.checkpoint)
         if arguments.robustness or (arguments.report and arguments.robustness is None):
@@ -114,6 +115,12 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder with NORMAL/ and PNEUMONIA/")
     parser.add_argument("--checkpoint", type=Path, default=SHIPPED, metavar="DIR", help="default: the shipped one")
+    parser.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default="",
+        help="default: INFERENCE_ENGINE, or what serves: openvino where the checkpoint has a graph, else tensorflow",
+    )
     parser.add_argument("--report", type=Path, metavar="DIR", help="write figures, plots and the wrong answers there")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     parser.add_argument("--pictures", type=Path, metavar="DIR", help="draw the plots there")

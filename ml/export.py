@@ -29,10 +29,11 @@ from ml.engine import Engine
 from ml.finishing import finish
 from ml.fitting import Data, load_data
 from ml.graph import GraphError
+from ml.model import load_network
 from ml.parity import Parity, compare
 from ml.preprocess import model_input
 from ml.quantisation import CANDIDATES, Candidate
-from ml.serving import ServingGraph, load_network
+from ml.serving import ServingGraph
 from ml.serving_openvino import CompiledGraph, write_graph
 from ml.stress import Passes, ask, choose, some_passes
 
@@ -157,9 +158,7 @@ class Trial:
         labels = self.data.held_out.labels
         own, expected = choose(found, labels), choose(self._expected, labels)
         return {
-            "held_out": compare(
-                found.of("none"), self._expected.of("none"), labels, by=own, reference_by=expected
-            ),
+            "held_out": compare(found.of("none"), self._expected.of("none"), labels, by=own, reference_by=expected),
             "stress": compare(found, self._expected, labels, by=own, reference_by=expected),
         }
 

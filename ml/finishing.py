@@ -1,4 +1,4 @@
-"""The last step of a checkpoint: with the engine that will serve it, fit, choose and measure everything, and write it."""
+"""The last step of a checkpoint: fit, choose and measure with the engine that will serve it, and write it."""
 
 import datetime
 from collections.abc import Mapping, Sequence

@@ -173,7 +173,7 @@ def _dense(vector: ov.Node, dense: list[layers.Dense], first: np.ndarray) -> lis
 
 
 def _grid_means(activations: ov.Node) -> ov.Node:
-    _, channels, rows, columns = activations.shape
+    _, channels, rows, _ = activations.shape
     side = rows // GRID
     means = ops.avg_pool(activations, [side] * 2, [0, 0], [0, 0], [side] * 2, True, name="features/means")
     last = _named(ops.transpose(means, np.array([0, 2, 3, 1])), "features/channels_last")

@@ -28,9 +28,7 @@ class Parity:
     def keeps_answers(self) -> bool:
         """Tell whether the graph may serve in the network's place."""
         return (
-            self.flips <= MOST_FLIPS * self.n
-            and self.auc_loss <= MOST_AUC_LOSS
-            and self.largest_change <= MOST_CHANGE
+            self.flips <= MOST_FLIPS * self.n and self.auc_loss <= MOST_AUC_LOSS and self.largest_change <= MOST_CHANGE
         )
 
     def as_json(self) -> dict[str, Any]:

@@ -1,11 +1,9 @@
 """The engine of reference: the network itself in TensorFlow, compiled once; on a GPU where there is one."""
 
-
 import keras
 import numpy as np
 import tensorflow as tf
 
-from ml.checkpoint import Checkpoint, CheckpointCorrupt
 from ml.engine import Engine, Outputs
 from ml.labels import LABELS
 from ml.model import LAST_CONVOLUTION

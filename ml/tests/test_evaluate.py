@@ -75,7 +75,7 @@ def checkpoint(tmp_path_factory) -> Checkpoint:
 @pytest.fixture
 def run(checkpoint, tmp_path, monkeypatch):
     """Give a function that evaluates a folder by a LungReader and returns (exit code, the JSON or None)."""
-    loaded = SimpleNamespace(load=lambda folder: LungReader(Checkpoint.read(folder)))
+    loaded = SimpleNamespace(load=lambda folder, **options: LungReader(Checkpoint.read(folder)))
     monkeypatch.setitem(sys.modules, "ml.classifier", SimpleNamespace(Classifier=loaded))
 
     def evaluated(data: Path, *flags: str, folder: Path = checkpoint.folder):

@@ -1,0 +1,116 @@
+"""The graph says what the network in TensorFlow says: answers, features for the refusal, heatmaps."""
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from diagnosis.tests.pictures import chest_like
+from ml.graph import ASIDE, IDENTITY, GraphError, build_graph
+from ml.model import HEADS, NORMALISATIONS, build_classifier
+from ml.serving import ServingGraph
+from ml.serving_openvino import CompiledGraph
+from ml.tests.conftest import strengthen
+
+CHESTS = [chest_like(240, 240, seed=1), chest_like(200, 300, seed=2)]
+PICTURES = [*CHESTS, Image.linear_gradient("L"), Image.new("L", (9, 9))]
+
+
+def network(size=32, **options) -> keras.Model:
+    """Give random weights, biases too, so that hidden units and activations of both signs occur."""
+    keras.utils.set_random_seed(3)
+    model = build_classifier(image_size=size, **options)
+    strengthen(model)
+    rng = np.random.default_rng(3)
+    for layer in model.layers:
+        if layer.weights:
+            kernel, bias = layer.get_weights()
+            layer.set_weights([kernel, rng.normal(0, 0.1, bias.shape)])
+    return model
+
+
+def assert_alike(model: keras.Model, pictures=PICTURES) -> None:
+    expected, found = ServingGraph(model)(pictures), CompiledGraph(build_graph(model), "fp32")(pictures)
+    for name, wanted, got in zip(expected._fields, expected, found, strict=True):
+        assert got.shape == wanted.shape, name
+        assert got.dtype == np.float32, name
+        np.testing.assert_allclose(got, wanted, rtol=1e-3, atol=1e-3 * np.abs(wanted).max(), err_msg=name)
+    assert expected.heatmaps.any(), "nothing was compared"
+
+
+@pytest.mark.parametrize("normalisation", NORMALISATIONS)
+@pytest.mark.parametrize("head", HEADS)
+def test_both_engines_say_the_same(head, normalisation):
+    assert_alike(network(64, head=head, normalisation=normalisation))
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_activations_that_the_last_pooling_leaves_out_weigh_nothing(head):
+    """112 pixels end in 7 × 7 activations, of which 2 × 2 poolings see 6 × 6."""
+    assert_alike(network(112, head=head), CHESTS)
+
+
+def test_heatmaps_are_the_same_where_the_last_pooling_finds_only_zeros():
+    """The gradient of a maximum of equals goes to one of them; which one, a mean doesn't tell."""
+    model = network(64)
+    kernel, bias = model.get_layer("block5_conv4").get_weights()
+    bias[: len(bias) // 2] = -1e6
+    bias[len(bias) // 2 :] -= np.float32(np.quantile(_deepest(model), 0.9))
+    model.get_layer("block5_conv4").set_weights([kernel, bias])
+    cells = _deepest(model).reshape(-1, 2, 2, 2, 2, 512).transpose(0, 1, 3, 5, 2, 4).reshape(-1, 4)
+    assert (cells == 0).all(axis=1).any()
+    assert (cells > 0).any()
+
+    assert_alike(model)
+
+
+def _deepest(model: keras.Model) -> np.ndarray:
+    from ml.preprocess import model_input
+
+    read = keras.Model(model.input, model.get_layer("block5_conv4").output)
+    return read(np.stack([model_input(picture, model.input.shape[1]) for picture in PICTURES])).numpy()
+
+
+def test_a_convolution_near_the_identity_is_taken_apart_and_says_the_same():
+    model = network()
+    layer = model.get_layer("block4_conv4")
+    kernel, bias = layer.get_weights()
+    kernel *= 0.1
+    kernel[1, 1] += np.eye(512)
+    layer.set_weights([kernel, bias])
+
+    names = {node.get_friendly_name() for node in build_graph(model).get_ops()}
+
+    assert [name for name in names if name.endswith(IDENTITY)] == [f"block4_conv4/{IDENTITY}"]
+    assert_alike(model)
+
+
+def test_one_picture_after_the_other_gives_what_each_gives_alone():
+    engine = CompiledGraph(build_graph(network()), "fp32")
+    together = engine(PICTURES)
+    for place, picture in enumerate(PICTURES):
+        for whole, alone in zip(together, engine([picture]), strict=True):
+            np.testing.assert_array_equal(whole[place : place + 1], alone)
+
+
+def test_what_leads_to_no_answer_is_named_so():
+    """Their names keep them out of quantisation."""
+    nodes = {node.get_friendly_name(): node for node in build_graph(network()).get_ops()}
+    products = {name for name, node in nodes.items() if node.get_type_name() == "MatMul"}
+
+    assert {name for name in products if not name.startswith(ASIDE)} == {
+        "dense_512/products",
+        "dense_128/products",
+        "logits/products",
+    }
+
+
+@pytest.mark.parametrize("changed", ["activation", "layer"])
+def test_another_network_has_no_graph(changed):
+    model = network()
+    if changed == "activation":
+        model.get_layer("dense_128").activation = keras.activations.tanh
+    else:
+        model = keras.Model(model.input, keras.layers.Dense(2)(keras.layers.LayerNormalization()(model.output)))
+    with pytest.raises(GraphError):
+        build_graph(model)
