@@ -1,113 +1,131 @@
-"""Rows in any number for measurements, written by the database itself: a million in a minute or two.
+"""Many scans and predictions, written by PostgreSQL itself in seconds. Rows without files: no page opens them.
 
-Rows only: the pictures that they name don't exist.
+Of N predictions four fifths are first answers, each of another scan; the rest are second answers by a newer version, as
+after reprocess_scans. Half of the scans are those of MANY, ten are those of FEW, all others are of ordinary people. One
+in a hundred pictures was refused, one in a thousand failed, OPEN of the newest still wait, whatever N is.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from typing import Any
 
-from django.contrib.auth import get_user_model
-from django.contrib.auth.hashers import make_password
-from django.db import connection, transaction
-from django.utils import timezone
+from django.db import connection, models
 
-from diagnosis.models import ModelVersion
+FEW, MANY, STAFF = "few", "many", "sam"
+ORDINARY = 100
+OPEN = 5
 
-OWNERS = 200
-# Of the scans; the rest is spread over the other owners.
-SHARE_OF_THE_FIRST = 0.3
-
-
-@dataclass(frozen=True)
-class Seeded:
-    """What was written: the owner with many scans, one with few, the older and the newer model version."""
-
-    much: str
-    few: str
-    older: ModelVersion
-    newer: ModelVersion
+SCAN = "md5('scan ' || {0})::uuid"
+PREDICTION = "md5('prediction ' || {0})::uuid"
 
 
-POINTS = {"threshold": 0.5, "uncertain_low": 0.4, "uncertain_high": 0.6}
+def seed_people_and_versions() -> None:
+    """Make the users, and the older one of two model versions; the active one is there."""
+    from django.contrib.auth.models import User
 
-# Every scan was read by the older version when it was uploaded, later by the newer one in a batch. In a thousand
-# predictions: 5 failed, 50 are uncertain, 20 are reviewed and 2 of these corrected; ten in all are still open.
-SCANS = """
-INSERT INTO diagnosis_scan (id, owner_id, picture, thumbnail, model_input, sha256, original_name, reference, width,
-    height, is_colour, quality_issues, created_at)
-SELECT md5('scan' || n)::uuid,
-    CASE WHEN n %% 100 < %(percent)s THEN %(first)s ELSE %(first)s + 1 + n %% %(others)s END,
-    'scans/' || md5('p' || n) || '.png', 'thumbnails/' || md5('t' || n) || '.jpg', '', md5('a' || n) || md5('b' || n),
-    'IM-' || lpad(n::text, 7, '0') || '-0001.jpeg', CASE WHEN n %% 5 = 0 THEN 'ward ' || n %% 40 ELSE '' END,
-    1500, 1200, false, '[]', %(now)s - n * interval '20 seconds'
-FROM generate_series(1, %(scans)s) AS n
-"""
-PREDICTIONS = """
-INSERT INTO diagnosis_prediction (id, scan_id, model_version_id, "trigger", requested_at, state, enqueued_at,
-    claimed_by, claimed_at, attempts, finished_at, label, probability, threshold, is_uncertain, heatmap, milliseconds,
-    reason, reviewed_label)
-SELECT md5(%(salt)s || n)::uuid, md5('scan' || n)::uuid, %(version)s, %(trigger)s, at,
-    state, at, 'seeded', at, 1, at + interval '1 second',
-    CASE WHEN state = 'FAILED' THEN '' WHEN p >= 0.5 THEN 'PNEUMONIA' ELSE 'NORMAL' END,
-    CASE WHEN state = 'FAILED' THEN NULL ELSE p END, CASE WHEN state = 'FAILED' THEN NULL ELSE 0.5 END,
-    state <> 'FAILED' AND p BETWEEN 0.4 AND 0.6, '', CASE WHEN state = 'FAILED' THEN NULL ELSE 60 END,
-    CASE WHEN state = 'FAILED' THEN 'INTERNAL_ERROR' ELSE '' END, ''
-FROM (
-    SELECT n, %(now)s - n * interval '20 seconds' + %(later)s * interval '1 second' AS at,
-        CASE WHEN abs(hashint4(n)) %% 200 = 0 THEN 'FAILED' ELSE 'SUCCEEDED' END AS state,
-        CASE WHEN abs(hashint4(n + 1)) %% 20 = 0 THEN 0.4 + abs(hashint4(n + 2)) %% 1000 / 5000.0
-            WHEN abs(hashint4(n + 3)) %% 5 < 3 THEN 0.6 + abs(hashint4(n + 4)) %% 1000 / 2501.0
-            ELSE abs(hashint4(n + 5)) %% 1000 / 2501.0 END AS p
-    FROM generate_series(1, %(scans)s) AS n
-) AS rows
-"""
-LATEST = """
-UPDATE diagnosis_scan SET latest_prediction_id = md5('second' || n)::uuid
-FROM generate_series(1, %(scans)s) AS n WHERE diagnosis_scan.id = md5('scan' || n)::uuid
-"""
-REVIEWS = """
-INSERT INTO diagnosis_review (prediction_id, reviewer_id, label, note, created_at)
-SELECT id, %(first)s, CASE WHEN abs(hashtext(id::text)) %% 500 > 0 THEN label
-    WHEN label = 'NORMAL' THEN 'PNEUMONIA' ELSE 'NORMAL' END, '', finished_at + interval '1 day'
-FROM diagnosis_prediction WHERE state = 'SUCCEEDED' AND abs(hashtext(id::text)) %% 50 = 0
-"""
-REVIEWED = """
-UPDATE diagnosis_prediction SET reviewed_label = diagnosis_review.label
-FROM diagnosis_review WHERE prediction_id = diagnosis_prediction.id
-"""
+    from diagnosis.models import ModelVersion
+
+    for name in (FEW, MANY, *(f"ordinary{number}" for number in range(ORDINARY))):
+        User.objects.create_user(name)
+    User.objects.create_superuser(STAFF)
+    older = ModelVersion.objects.get()
+    older.pk, older.sha256, older.name, older.is_active, older.activated_at = None, "0" * 64, "older", False, None
+    older.save(force_insert=True)
 
 
-def seed(predictions: int) -> Seeded:
-    """Write so many rows into an empty PostgreSQL database, with the statistics that its planner goes by."""
-    unusable = make_password(None)
-    people = get_user_model().objects.bulk_create(
-        get_user_model()(username=f"owner-{number}", password=unusable) for number in range(OWNERS)
-    )
-    versions = [
-        ModelVersion.objects.create(name=name, sha256=digit * 64, folder="none", is_active=digit == "b", **POINTS)
-        for name, digit in (("older", "a"), ("newer", "b"))
-    ]
-    scans = predictions // 2
-    given = {
-        "scans": scans,
-        "first": people[0].pk,
-        "others": OWNERS - 1,
-        "percent": round(100 * SHARE_OF_THE_FIRST),
-        "now": timezone.now(),
-    }
-    batches = [("first", "UPLOAD", 0, versions[0].pk), ("second", "COMMAND", 30 * 86400, versions[1].pk)]
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(SCANS, given)
-        for salt, trigger, later, version in batches:
-            more = {"salt": salt, "trigger": trigger, "later": later, "version": version}
-            cursor.execute(PREDICTIONS, given | more)
-        for statement in (LATEST, REVIEWS, REVIEWED):
-            cursor.execute(statement, given)
-    settle()
-    return Seeded(people[0].username, people[1].username, *versions)
+def seed(predictions: int) -> None:
+    """Write so many predictions with their scans and reviews, then let PostgreSQL gather its statistics."""
+    from django.contrib.auth.models import User
 
+    from diagnosis.models import ModelVersion, Prediction, Review, Scan
 
-def settle() -> None:
-    """Collect the statistics, and where no transaction is open also what autovacuum does within a minute."""
-    tables = "diagnosis_scan, diagnosis_prediction, diagnosis_review, auth_user"
+    scans = predictions * 4 // 5
+    users = dict(User.objects.values_list("username", "pk"))
+    ordinary = min(pk for name, pk in users.items() if name.startswith("ordinary"))
+    newer, older = ModelVersion.objects.get(is_active=True), ModelVersion.objects.get(is_active=False)
     with connection.cursor() as cursor:
-        cursor.execute(f"ANALYZE {tables}" if connection.in_atomic_block else f"VACUUM ANALYZE {tables}")
+        cursor.execute("BEGIN")
+        insert(
+            cursor,
+            Scan,
+            scans,
+            {
+                "id": SCAN.format("i"),
+                "owner_id": f"CASE WHEN i % ({scans} / 10) = 1 THEN {users[FEW]} WHEN i % 2 = 0 THEN {users[MANY]} "
+                f"ELSE {ordinary} + i % {ORDINARY} END",
+                "picture": "'scans/00/' || i || '.png'",
+                "thumbnail": "'thumbnails/00/' || i || '.jpg'",
+                "sha256": "md5(i::text) || md5((-i)::text)",
+                "original_name": "'IM-' || i || '.jpeg'",
+                "reference": "CASE WHEN i % 3 = 0 THEN 'visit ' || i ELSE '' END",
+                "width": "1328",
+                "height": "971",
+                "created_at": f"now() - ({scans} - i + 1) * interval '2 years' / {scans}",
+                "latest_prediction_id": f"CASE WHEN i + {scans} <= {predictions} THEN {PREDICTION.format(f'i + {scans}')} "
+                f"ELSE {PREDICTION.format('i')} END",
+            },
+        )
+        second = f"i > {scans}"
+        waits = f"i > {predictions - OPEN}"
+        failed = f"(NOT {waits} AND (i % 100 = 7 OR i % 1000 = 11))"
+        answered = f"(NOT {waits} AND NOT {failed})"
+        probability = "(i * 7919 % 1000) / 1000.0"
+        requested = (
+            f"CASE WHEN {second} THEN now() - ({predictions} - i + 1) * interval '50 milliseconds' "
+            f"ELSE now() - ({scans} - i + 1) * interval '2 years' / {scans} END"
+        )
+        insert(
+            cursor,
+            Prediction,
+            predictions,
+            {
+                "id": PREDICTION.format("i"),
+                "scan_id": SCAN.format(f"((i - 1) % {scans} + 1)"),
+                "model_version_id": f"CASE WHEN {second} THEN {newer.pk} ELSE {older.pk} END",
+                "trigger": f"CASE WHEN {second} THEN 'COMMAND' ELSE 'UPLOAD' END",
+                "requested_at": requested,
+                "enqueued_at": requested,
+                "state": f"CASE WHEN {waits} THEN 'QUEUED' WHEN {failed} THEN 'FAILED' ELSE 'SUCCEEDED' END",
+                "claimed_by": f"CASE WHEN {waits} THEN '' ELSE 'task ' || i END",
+                "claimed_at": f"CASE WHEN NOT {waits} THEN {requested} END",
+                "finished_at": f"CASE WHEN NOT {waits} THEN {requested} END",
+                "attempts": f"CASE WHEN {waits} THEN 0 ELSE 1 END",
+                "label": f"CASE WHEN NOT {answered} THEN '' WHEN {probability} >= 0.5 THEN 'PNEUMONIA' ELSE 'NORMAL' END",
+                "probability": f"CASE WHEN {answered} THEN {probability} END",
+                "threshold": f"CASE WHEN {answered} THEN 0.5 END",
+                "is_uncertain": f"{answered} AND {probability} BETWEEN 0.4 AND 0.6",
+                "heatmap": f"CASE WHEN {answered} THEN 'heatmaps/00/' || i || '.png' ELSE '' END",
+                "milliseconds": f"CASE WHEN {answered} THEN 50 END",
+                "reason": f"CASE WHEN NOT {failed} THEN '' WHEN i % 100 = 7 THEN 'NOT_A_CHEST_XRAY' "
+                "ELSE 'INTERNAL_ERROR' END",
+            },
+        )
+        insert(
+            cursor,
+            Review,
+            predictions // 50,
+            {
+                "prediction_id": PREDICTION.format("i * 50"),
+                "reviewer_id": str(users[STAFF]),
+                "label": "'NORMAL'",
+                "created_at": "now()",
+            },
+        )
+        cursor.execute("COMMIT")
+        # As autovacuum does sooner or later.
+        cursor.execute("VACUUM ANALYZE")
+
+
+def insert(cursor: Any, model: type[models.Model], rows: int, values: Mapping[str, str]) -> None:
+    """Insert rows i = 1 … `rows` with SQL for the columns of `values`; other columns get the default of their field."""
+    columns, expressions, constants = [], [], []
+    for field in model._meta.concrete_fields:
+        if field.column in values:
+            columns.append(field.column)
+            expressions.append(values[field.column].replace("%", "%%"))
+        elif not (field.null or isinstance(field, models.AutoField) or field.has_db_default() or field.generated):
+            columns.append(field.column)
+            expressions.append("%s")
+            constants.append(field.get_db_prep_save(field.get_default(), connection))
+    names = ", ".join(f'"{column}"' for column in columns)
+    query = f'INSERT INTO "{model._meta.db_table}" ({names}) SELECT {", ".join(expressions)} FROM generate_series(1, %s) i'  # noqa: S608 - our own words
+    cursor.execute(query, [*constants, rows])

@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ import pytest
 PROJECT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
 STOP_SECONDS = 20
+
+FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "60"}
 
 POSTGRESQL = "DATABASE_URL"
 REDIS = "CELERY_BROKER_URL"
@@ -204,8 +206,10 @@ def keep(wanted: list[str]) -> None:
         sys.stdin.read()
 
 
-def start_postgresql(directory: Path, stack: contextlib.ExitStack) -> str:
-    """Make a cluster that forgets on a crash, start it on a free port, give its URL."""
+def start_postgresql(
+    directory: Path, stack: contextlib.ExitStack, settings: Mapping[str, str] = FORGETFUL
+) -> str:
+    """Make a cluster, by default one that forgets on a crash, start it on a free port, give its URL."""
     import psycopg2
 
     programs = postgresql_programs()
@@ -225,7 +229,6 @@ def start_postgresql(directory: Path, stack: contextlib.ExitStack) -> str:
         cwd=directory,
         **user,
     )
-    settings = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "60"}
     command = [programs / "postgres", "-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", directory]
     for name, value in settings.items():
         command += ["-c", f"{name}={value}"]

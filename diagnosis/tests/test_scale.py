@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from bench.seeding import OWNERS, Seeded, seed
+from diagnosis.tests.seeding import OWNERS, Seeded, seed
 from diagnosis.models import ModelVersion, Prediction, Scan
 from diagnosis.pages import Mark
 from diagnosis.tests.factories import person

@@ -1,0 +1,76 @@
+"""Measure, and write results.json and RESULTS.md: `python -m bench [--quick] [--only PART ...]`."""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from bench.machine import machine
+from bench.measure import say
+from bench.parts import PARTS
+from bench.ratios import ratios
+from bench.report import PROJECT, Options
+from bench.table import table
+
+# A part that hangs must not cost the others; the slowest reprocesses for hours when it is asked to.
+LONGEST_SECONDS = 6 * 3600
+
+
+def main() -> None:
+    """Read the command line, measure, write. Exits with 1 when a part failed."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--only", nargs="+", metavar="PART", choices=PARTS, help=f"of {', '.join(PARTS)}")
+    parser.add_argument("--quick", action="store_true", help="show that everything works: the figures mean little")
+    parser.add_argument("--scans", type=int, metavar="N", default=Options.scans, help="to reprocess (%(default)s)")
+    parser.add_argument("--out", type=Path, metavar="DIR", default=PROJECT / "bench", help="bench/ by default")
+    given = parser.parse_args()
+    found = results(given.only or list(PARTS), Options(quick=given.quick, scans=given.scans))
+    write(found, given.out)
+    sys.exit(any(part["status"] == "failed" for part in found["parts"].values()))
+
+
+def results(names: list[str], options: Options) -> dict[str, Any]:
+    """Measure the parts one after the other; give what results.json holds."""
+    found: dict[str, Any] = {"quick": options.quick, "machine": machine(), "parts": {}}
+    for place, name in enumerate(names, 1):
+        say(f"{place} of {len(names)}: {PARTS[name]} ({name})")
+        found["parts"][name] = in_its_own_process(name, options)
+    found["ratios"] = ratios(found["parts"])
+    return found
+
+
+def in_its_own_process(name: str, options: Options) -> dict[str, Any]:
+    """Measure a part where it can neither disturb the others nor take them along when it dies."""
+    lost = {"title": PARTS[name], "status": "failed", "seconds": 0.0, "figures": {}, "notes": [], "failures": {}}
+    with tempfile.TemporaryDirectory(prefix="pneumonia-bench-") as folder:
+        out = Path(folder, "part.json")
+        command = [sys.executable, "-m", "bench.run", name, str(out), "--scans", str(options.scans)]
+        command += ["--quick"] if options.quick else []
+        # What it prints is progress; standard output is kept free of it.
+        process = subprocess.Popen(command, cwd=PROJECT, stdout=sys.stderr)
+        try:
+            status = process.wait(LONGEST_SECONDS)
+        except subprocess.TimeoutExpired:
+            return {**lost, "reason": f"It took longer than {LONGEST_SECONDS} s."}
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
+        if not out.exists():
+            return {**lost, "reason": f"Its process ended with status {status} and left no report."}
+        return json.loads(out.read_text())
+
+
+def write(found: dict[str, Any], folder: Path) -> None:
+    """Write both files into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "results.json").write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+    (folder / "RESULTS.md").write_text(table(found))
+    say(f"Written: {folder / 'results.json'} and {folder / 'RESULTS.md'}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The ways to run one trained network that are compared; each runs in a process of its own, see process.py."""

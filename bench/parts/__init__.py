@@ -1,0 +1,11 @@
+"""What is measured. A part is a module with `measure(report)`, run in a process of its own, and a line here."""
+
+PARTS = {
+    "engines": "The network alone, on the same weights and pictures",
+    "first_answer": "From a clone to the first answer",
+    "cold_start": "Cold start and memory of the processes",
+    "uploads": "From an upload to its answer, over HTTP",
+    "reprocessing": "Answering old scans again",
+    "pages": "Pages, by the number of predictions in PostgreSQL",
+    "intake": "Taking in a picture",
+}

@@ -1,0 +1,140 @@
+"""Pages with a thousand, a hundred thousand and a million predictions in PostgreSQL: time, and number of queries.
+
+Each size is a database of its own, beside the others in one server; the requests go through Django's test client, in
+turns over the sizes.
+"""
+
+import html
+import re
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from bench.measure import interleaved, milliseconds, say
+from bench.report import Report
+from bench.seeding import FEW, MANY, STAFF, seed, seed_people_and_versions
+from bench.site import full_site, work_folder
+from ml.checkpoint import SHIPPED
+
+SIZES = (1_000, 100_000, 1_000_000)
+QUICK_SIZES = (1_000, 20_000)
+
+PAGES = {
+    "history_few": "history of somebody with 10 scans",
+    "history_many": "history of somebody with half of all scans",
+    "history_many_older": "its next page",
+    "history_many_pneumonia": "the same, narrowed to PNEUMONIA",
+    "scan_detail": "a scan with its answer",
+    "poll": "the fragment that an open page asks for",
+    "admin_predictions": "admin: list of predictions",
+    "admin_scans": "admin: list of scans",
+    "admin_prediction": "admin: a prediction",
+}
+
+
+def measure(report: Report) -> None:
+    """Fill the databases, then ask for every page in turns."""
+    sizes = QUICK_SIZES if report.options.quick else SIZES
+    with work_folder() as folder, full_site(folder, checkpoint=SHIPPED):
+        databases = filled(sizes)
+        visits: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {}
+        for rows, use in databases.items():
+            use()
+            visits |= {f"{page}.{rows}": (use, visit) for page, visit in visits_to_pages().items()}
+        subjects = {name: partial(timed, *visit) for name, visit in visits.items()}
+        # By page, then by size: what is compared runs side by side.
+        order = sorted(subjects, key=lambda name: list(PAGES).index(name.split(".")[0]))
+        for name in order:
+            subjects[name]()  # compiles templates, fills caches
+        rounds = report.options.rounds(20, quick=3)
+        found = interleaved({name: subjects[name] for name in order}, rounds=rounds, failed=report.fail)
+        for name, values in found.items():
+            page, rows = name.split(".")
+            what = f"{PAGES[page]}, {int(rows):,} predictions"
+            report.add(name, what, "ms", values)
+            report.add(f"{name}.queries", what, "queries", [queries(*visits[name])])
+    report.note("The time is that of Django and PostgreSQL, without the web server. PostgreSQL has its usual settings.")
+
+
+def filled(sizes: tuple[int, ...]) -> dict[int, Callable[[], None]]:
+    """Make a filled database of each size; give what makes it the one that Django uses."""
+    from django.db import connections
+
+    seed_people_and_versions()
+    first = connections["default"]
+    first.close()
+    databases = {}
+    for rows in sizes:
+        name = f"rows_{rows}"
+        with first._nodb_cursor() as cursor:
+            cursor.execute(f'CREATE DATABASE "{name}" TEMPLATE "{first.settings_dict["NAME"]}"')
+        wrapper = type(first)({**first.settings_dict, "NAME": name}, "default")
+        databases[rows] = partial(connections.__setitem__, "default", wrapper)
+        databases[rows]()
+        began = time.monotonic()
+        seed(rows)
+        say(f"  {rows:,} predictions written in {time.monotonic() - began:.0f} s")
+    return databases
+
+
+def visits_to_pages() -> dict[str, Callable[[], Any]]:
+    """Give a request for each page of the database that is in use."""
+    from diagnosis.models import Prediction, Scan
+    from diagnosis.states import State
+
+    many, few, staff = (signed_in(name) for name in (MANY, FEW, STAFF))
+    answered = Scan.objects.filter(owner__username=MANY, latest_prediction__state=State.SUCCEEDED).first()
+    open_one = Prediction.objects.open().order_by("requested_at").first()
+    assert answered
+    assert open_one
+    older = re.search(r'rel="next"[^>]*href="([^"]+)"', many.get("/scans/").content.decode())
+    return {
+        "history_few": partial(few.get, "/scans/"),
+        "history_many": partial(many.get, "/scans/"),
+        **({"history_many_older": partial(many.get, f"/scans/{html.unescape(older[1])}")} if older else {}),
+        "history_many_pneumonia": partial(many.get, "/scans/?label=PNEUMONIA"),
+        "scan_detail": partial(many.get, answered.get_absolute_url()),
+        # The owner is anybody: staff may open all.
+        "poll": partial(staff.get, f"{open_one.scan.get_absolute_url()}status/?seen=QUEUED"),
+        "admin_predictions": partial(staff.get, "/admin/diagnosis/prediction/"),
+        "admin_scans": partial(staff.get, "/admin/diagnosis/scan/"),
+        "admin_prediction": partial(staff.get, f"/admin/diagnosis/prediction/{answered.latest_prediction_id}/change/"),
+    }
+
+
+def signed_in(username: str) -> Any:
+    """Give a browser of `username` in the database that is in use."""
+    from django.contrib.auth.models import User
+    from django.test import Client
+
+    client = Client()
+    client.force_login(User.objects.get(username=username), backend="django.contrib.auth.backends.ModelBackend")
+    return client
+
+
+def timed(use: Callable[[], None], visit: Callable[[], Any]) -> float:
+    """Ask for a page; connecting is not part of it."""
+    from django.db import connection
+
+    use()
+    connection.ensure_connection()
+    return milliseconds(partial(checked, visit))
+
+
+def queries(use: Callable[[], None], visit: Callable[[], Any]) -> int:
+    """Count the queries of a page."""
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    use()
+    with CaptureQueriesContext(connection) as captured:
+        checked(visit)
+    return len(captured)
+
+
+def checked(visit: Callable[[], Any]) -> None:
+    """A page of an error would be fast."""
+    response = visit()
+    if response.status_code not in (200, 204):
+        raise RuntimeError(f"The page has status {response.status_code}.")

@@ -1,0 +1,117 @@
+"""reprocess_scans as a share of the bare engine: in one process, through the queue with one worker and with two.
+
+Every way answers the same pictures, as scans of an owner of its own, in turns of a share of them.
+"""
+
+import io
+import os
+import secrets
+import time
+from contextlib import ExitStack
+from itertools import islice
+
+from bench.checkpoints import LENIENT_NOTE, lenient_copy
+from bench.engines.interleaving import convert, running
+from bench.measure import memory, say
+from bench.pictures import USUAL_SIZE, jpegs
+from bench.report import Report
+from bench.site import Site, full_site, work_folder
+
+WAYS = {
+    "inline": "reprocess_scans --inline",
+    "one_worker": "reprocess_scans, one worker",
+    "two_workers": "reprocess_scans, two workers",
+}
+TURNS = 5
+
+# Beyond that many, scans share their files in turn: what is looked at then is memory over a long run.
+DISTINCT = 500
+
+
+def measure(report: Report) -> None:
+    """Answer all scans in TURNS turns each way; loading the model is not part of it."""
+    scans = report.options.scans if not report.options.quick else 20
+    turns = TURNS if not report.options.quick else 2
+    share = scans // turns
+    report.note(f"{scans} scans each way, in {turns} turns; drawn, {USUAL_SIZE[0]} × {USUAL_SIZE[1]} px as uploaded.")
+    if scans > DISTINCT:
+        report.note(f"They share {DISTINCT} pictures.")
+    report.note(LENIENT_NOTE)
+    with ExitStack() as stack:
+        folder = stack.enter_context(work_folder())
+        checkpoint = lenient_copy(folder / "checkpoint").folder
+        convert(report, checkpoint=checkpoint, folder=folder)
+        site = stack.enter_context(full_site(folder, checkpoint=checkpoint))
+        seed(scans)
+        engines = stack.enter_context(running(["served"], report, checkpoint=checkpoint, folder=folder))
+        rates: dict[str, list[float]] = {name: [] for name in ("engine", *WAYS)}
+        weights: dict[str, list[dict[str, float]]] = {name: [] for name in WAYS}
+        for way in WAYS:
+            answer(site, way, 2)  # loads the model into this process, and warms everything else
+        for turn in range(turns):
+            if "served" in engines:
+                took = sum(engines["served"].milliseconds() for _ in range(share))
+                rates["engine"].append(1000 * share / took)
+            for way in WAYS:
+                seconds, weight = answer(site, way, share)
+                rates[way].append(share / seconds)
+                weights[way].append(weight)
+            say(f"  turn {turn + 1} of {turns}")
+    for name, values in rates.items():
+        report.add(name, f"{WAYS.get(name, 'the engine alone, on inputs that are ready')}: pictures", "a second", values)
+    # A worker is another process in each turn; the command's own process is the same from the first to the last.
+    for moment, place in (("start", 0), ("end", -1)):
+        what = f"{WAYS['inline']}: RSS of its process after the {'first' if place == 0 else 'last'} turn"
+        report.add(f"inline.rss_{moment}", what, "MiB", [weights["inline"][place]["rss"]])
+    for way in ("one_worker", "two_workers"):
+        what = f"{WAYS[way]}: PSS of all processes of a worker"
+        report.add(f"{way}.pss", what, "MiB", [weight["pss"] for weight in weights[way]])
+
+
+def answer(site: Site, way: str, share: int) -> tuple[float, dict[str, float]]:
+    """Let the next `share` scans of the owner `way` be answered; give the seconds, and the answering process's memory."""
+    from django.core.management import call_command
+
+    with ExitStack() as stack:
+        workers = {"inline": 0, "one_worker": 1, "two_workers": 2}[way]
+        processes = [stack.enter_context(site.worker(f"worker{number}")) for number in range(workers)]
+        arguments = ["--user", way, "--limit", str(share), *(["--inline"] if way == "inline" else [])]
+        began = time.perf_counter()
+        call_command("reprocess_scans", *arguments, stdout=io.StringIO())
+        return time.perf_counter() - began, memory(processes[0]) if processes else own_memory()
+
+
+def own_memory() -> dict[str, float]:
+    """Weigh this process alone: the servers and engines are its children."""
+    return memory(os.getpid(), with_children=False)
+
+
+def seed(scans: int) -> None:
+    """Store pictures as uploads are stored, and make `scans` rows of them for the owner of each way."""
+    from django.core.files.base import ContentFile
+
+    from diagnosis import intake
+    from diagnosis.models import Scan
+    from diagnosis.tests.factories import person
+
+    say(f"  storing {min(scans, DISTINCT)} pictures")
+    stored = []
+    for given in islice(jpegs(0), min(scans, DISTINCT)):
+        clean = intake.clean(io.BytesIO(given), limits=intake.Limits.from_settings())
+        scan = Scan(width=clean.width, height=clean.height)
+        scan.picture.save("", ContentFile(clean.png), save=False)
+        scan.thumbnail.save("", ContentFile(clean.thumbnail), save=False)
+        stored.append(scan)
+    for way in WAYS:
+        owner = person(way)
+        rows = (
+            Scan(
+                owner=owner,
+                sha256=secrets.token_hex(32),
+                original_name="chest.jpg",
+                **{name: getattr(stored[number % len(stored)], name) for name in ("picture", "thumbnail", "width", "height")},
+            )
+            for number in range(scans + 2)
+        )
+        while batch := list(islice(rows, 1000)):
+            Scan.objects.bulk_create(batch)

@@ -1,0 +1,127 @@
+"""The figures that can be compared between machines, each made of raw figures of one run."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+Parts = Mapping[str, Any]
+
+
+class Ratio(NamedTuple):
+    """What it says, what is wanted of it, and how it comes from the parts; KeyError: something was not measured."""
+
+    what: str
+    goal: str
+    of: Callable[[Parts], float]
+
+
+def median(parts: Parts, part: str, name: str) -> float:
+    """Give the median of a figure. Raises KeyError where it was not measured."""
+    return parts[part]["figures"][name]["median"]
+
+
+def quotient(over: tuple[str, str], under: tuple[str, str]) -> Callable[[Parts], float]:
+    """Divide two medians."""
+    return lambda parts: median(parts, *over) / median(parts, *under)
+
+
+def difference(more: tuple[str, str], less: tuple[str, str]) -> Callable[[Parts], float]:
+    """Subtract two medians."""
+    return lambda parts: median(parts, *more) - median(parts, *less)
+
+
+def worst_page(parts: Parts) -> float:
+    """Give the largest quotient, over the pages, of the time with a million predictions and with a thousand."""
+    figures = parts["pages"]["figures"]
+    pages = {name.rsplit(".", 1)[0] for name in figures if name.endswith(".1000")}
+    found = [figures[f"{page}.1000000"]["median"] / figures[f"{page}.1000"]["median"] for page in pages]
+    if not found:
+        raise KeyError("pages")
+    return max(found)
+
+
+def more_queries(parts: Parts) -> float:
+    """Give the largest difference, over the pages, of the numbers of queries."""
+    figures = parts["pages"]["figures"]
+    pages = {name.removesuffix(".1000.queries") for name in figures if name.endswith(".1000.queries")}
+    counts = [[figures[f"{page}.{rows}.queries"]["median"] for rows in (1000, 1_000_000)] for page in pages]
+    if not counts:
+        raise KeyError("pages")
+    return max(abs(many - few) for few, many in counts)
+
+
+RATIOS: dict[str, Ratio] = {
+    "engine_vs_predict": Ratio(
+        "The site's engine is so many times faster than keras model.predict",
+        "≥ 5.5",
+        quotient(("engines", "keras_predict.1"), ("engines", "served.1")),
+    ),
+    "heatmap_and_refusal_ms": Ratio(
+        "Heatmaps and the features for the refusal add, in ms",
+        "",
+        difference(("engines", "served.1"), ("engines", "served_alone.1")),
+    ),
+    "cold_start_vs_tensorflow": Ratio(
+        "A worker answers so many times sooner after its start than a process with TensorFlow and the whole .h5",
+        "≥ 5",
+        quotient(("cold_start", "tensorflow"), ("cold_start", "worker")),
+    ),
+    "memory_vs_tensorflow": Ratio(
+        "A worker, all its processes, holds this share of that process's memory",
+        "≤ 0.33",
+        quotient(("cold_start", "worker.pss"), ("cold_start", "tensorflow.pss")),
+    ),
+    "upload_minus_engine_ms": Ratio(
+        "From the upload until the answer is there, beyond the engine's own time, in ms",
+        "≤ 150",
+        difference(("uploads", "one.eager"), ("uploads", "engine")),
+    ),
+    "upload_as_shown_minus_engine_ms": Ratio(
+        "The same until the page shows it, in ms",
+        "",
+        difference(("uploads", "one.as_shown"), ("uploads", "engine")),
+    ),
+    "eight_users_vs_engine": Ratio(
+        "Answers a second with eight users at once, as a share of the engine's",
+        "",
+        quotient(("uploads", "eight.rate"), ("uploads", "engine.rate")),
+    ),
+    "reprocess_vs_engine": Ratio(
+        "reprocess_scans in one process, as a share of the engine's rate",
+        "≥ 0.92",
+        quotient(("reprocessing", "inline"), ("reprocessing", "engine")),
+    ),
+    "reprocess_queue_vs_engine": Ratio(
+        "reprocess_scans through the queue with one worker, as a share of the engine's rate",
+        "≥ 0.92",
+        quotient(("reprocessing", "one_worker"), ("reprocessing", "engine")),
+    ),
+    "two_workers_vs_one": Ratio(
+        "Two workers on this machine, in sum, beside one",
+        "≥ 1",
+        quotient(("reprocessing", "two_workers"), ("reprocessing", "one_worker")),
+    ),
+    "reprocess_memory_end_vs_start": Ratio(
+        "Memory of reprocess_scans at the end beside that at the start",
+        "≈ 1",
+        quotient(("reprocessing", "inline.rss_end"), ("reprocessing", "inline.rss_start")),
+    ),
+    "pages_million_vs_thousand": Ratio(
+        "The page that suffers most takes so many times longer with a million predictions than with a thousand",
+        "≤ 1.5",
+        worst_page,
+    ),
+    "pages_million_more_queries": Ratio(
+        "Queries that a page needs more, or less, with a million predictions", "0", more_queries
+    ),
+}
+
+
+def ratios(parts: Parts) -> dict[str, float | None]:
+    """Give all of them; None where a figure is missing."""
+    found: dict[str, float | None] = {}
+    for name, ratio in RATIOS.items():
+        try:
+            found[name] = round(ratio.of(parts), 4)
+        except (KeyError, ZeroDivisionError):
+            found[name] = None
+    return found
