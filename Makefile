@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test check train
+.PHONY: help venv run test check train bench
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ test: $(VENV)/installed-dev ## Run all tests: make test ARGS="-k intake"
 
 train: $(VENV)/installed ## Train the model: make train ARGS="--data DIR"
 	$(BIN)/python -m ml.train $(ARGS)
+
+bench: $(VENV)/installed-bench ## Measure everything into bench/: make bench ARGS="--quick --only engines"
+	$(BIN)/python -m bench $(ARGS)
 
 # Full mode with values of no meaning: the checks only look at the settings, nothing is connected to.
 FULL_MODE := SITE_MODE=full SITE_HTTPS=true ALLOWED_HOSTS=site.example TRUSTED_PROXY_COUNT=1 \
@@ -61,3 +64,7 @@ $(VENV)/installed: requirements.txt $(SERVE) | $(BIN)/python
 $(VENV)/installed-dev: requirements-dev.txt requirements.txt $(SERVE) | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@ $(VENV)/installed $(VENV)/installed-serve
+
+$(VENV)/installed-bench: requirements-bench.txt requirements-dev.txt requirements.txt $(SERVE) | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt
+	@touch $@ $(VENV)/installed-dev $(VENV)/installed $(VENV)/installed-serve

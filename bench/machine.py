@@ -58,8 +58,9 @@ def _processor() -> tuple[str, set[str]]:
         told = Path("/proc/cpuinfo").read_text()
     except OSError:
         return platform.processor() or platform.machine(), set()
-    lines = dict(re.findall(r"^(model name|flags|Features)\s*:\s*(.*)$", told, re.MULTILINE))
-    return lines.get("model name", platform.machine()), set(lines.get("flags", lines.get("Features", "")).split())
+    lines: dict[str, str] = dict(re.findall(r"^(model name|flags|Features)\s*:\s*(.*)$", told, re.MULTILINE))
+    flags = lines.get("flags", "") or lines.get("Features", "")
+    return lines.get("model name", platform.machine()), set(flags.split())
 
 
 def _packages() -> dict[str, str]:

@@ -6,6 +6,7 @@ OUT gets what was measured also when the part fails half-way.
 import argparse
 import importlib
 import json
+import os
 import signal
 import sys
 import time
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from bench.parts import PARTS
 from bench.report import Options, Report, reason
+from bench.site import SITE_VARIABLES
 
 
 def main() -> None:
@@ -26,6 +28,8 @@ def main() -> None:
     given = parser.parse_args()
     # However it is ended, what it started is stopped.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for name in SITE_VARIABLES:
+        os.environ.pop(name, None)
     found = measured(given.part, Options(quick=given.quick, scans=given.scans))
     given.out.write_text(json.dumps(found))
 

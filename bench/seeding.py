@@ -60,8 +60,8 @@ def seed(predictions: int) -> None:
                 "width": "1328",
                 "height": "971",
                 "created_at": f"now() - ({scans} - i + 1) * interval '2 years' / {scans}",
-                "latest_prediction_id": f"CASE WHEN i + {scans} <= {predictions} THEN {PREDICTION.format(f'i + {scans}')} "
-                f"ELSE {PREDICTION.format('i')} END",
+                "latest_prediction_id": f"CASE WHEN i + {scans} <= {predictions} "
+                f"THEN {PREDICTION.format(f'i + {scans}')} ELSE {PREDICTION.format('i')} END",
             },
         )
         second = f"i > {scans}"
@@ -69,6 +69,7 @@ def seed(predictions: int) -> None:
         failed = f"(NOT {waits} AND (i % 100 = 7 OR i % 1000 = 11))"
         answered = f"(NOT {waits} AND NOT {failed})"
         probability = "(i * 7919 % 1000) / 1000.0"
+        label = f"CASE WHEN {probability} >= 0.5 THEN 'PNEUMONIA' ELSE 'NORMAL' END"
         requested = (
             f"CASE WHEN {second} THEN now() - ({predictions} - i + 1) * interval '50 milliseconds' "
             f"ELSE now() - ({scans} - i + 1) * interval '2 years' / {scans} END"
@@ -89,7 +90,7 @@ def seed(predictions: int) -> None:
                 "claimed_at": f"CASE WHEN NOT {waits} THEN {requested} END",
                 "finished_at": f"CASE WHEN NOT {waits} THEN {requested} END",
                 "attempts": f"CASE WHEN {waits} THEN 0 ELSE 1 END",
-                "label": f"CASE WHEN NOT {answered} THEN '' WHEN {probability} >= 0.5 THEN 'PNEUMONIA' ELSE 'NORMAL' END",
+                "label": f"CASE WHEN {answered} THEN {label} ELSE '' END",
                 "probability": f"CASE WHEN {answered} THEN {probability} END",
                 "threshold": f"CASE WHEN {answered} THEN 0.5 END",
                 "is_uncertain": f"{answered} AND {probability} BETWEEN 0.4 AND 0.6",
@@ -119,6 +120,8 @@ def insert(cursor: Any, model: type[models.Model], rows: int, values: Mapping[st
     """Insert rows i = 1 … `rows` with SQL for the columns of `values`; other columns get the default of their field."""
     columns, expressions, constants = [], [], []
     for field in model._meta.concrete_fields:
+        if field.column is None:
+            continue
         if field.column in values:
             columns.append(field.column)
             expressions.append(values[field.column].replace("%", "%%"))
@@ -127,5 +130,7 @@ def insert(cursor: Any, model: type[models.Model], rows: int, values: Mapping[st
             expressions.append("%s")
             constants.append(field.get_db_prep_save(field.get_default(), connection))
     names = ", ".join(f'"{column}"' for column in columns)
-    query = f'INSERT INTO "{model._meta.db_table}" ({names}) SELECT {", ".join(expressions)} FROM generate_series(1, %s) i'  # noqa: S608 - our own words
+    query = (
+        f'INSERT INTO "{model._meta.db_table}" ({names}) SELECT {", ".join(expressions)} FROM generate_series(1, %s) i'  # noqa: S608 - our own words
+    )
     cursor.execute(query, [*constants, rows])

@@ -22,6 +22,22 @@ import httpx
 from bench.report import PROJECT
 from diagnosis.tests.servers import free_port, start_postgresql, start_redis, wait_for
 
+# What somebody's shell may say of a site of theirs; INFERENCE_ENGINE stays, it chooses what is measured.
+SITE_VARIABLES = (
+    "ALLOWED_HOSTS",
+    "CACHE_URL",
+    "CELERY_BROKER_URL",
+    "DATABASE_URL",
+    "MEDIA_ROOT",
+    "MODEL_CHECKPOINT",
+    "SECRET_KEY",
+    "SITE_HTTPS",
+    "SITE_MODE",
+    "STATIC_ROOT",
+    "TRUSTED_PROXY_COUNT",
+    "VAR_DIR",
+)
+
 # As in the Dockerfile.
 GUNICORN = ["--workers", "2", "--worker-class", "gthread", "--threads", "4", "--no-control-socket"]
 START_SECONDS = 300

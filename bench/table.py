@@ -1,10 +1,16 @@
 """results.json → RESULTS.md, for people."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from bench.ratios import RATIOS
 
 NUMBER = "---:"
+
+ABOUT = (
+    "`make bench` wrote this file from results.json. What is compared ran in turns in one run; times are medians, with "
+    "the smallest and the largest beside them. Another machine gives other times: the ratios travel better."
+)
 
 
 def table(found: dict[str, Any]) -> str:
@@ -14,12 +20,9 @@ def table(found: dict[str, Any]) -> str:
     lines = [
         "# Measured",
         "",
-        "`make bench` wrote this file from results.json. What is compared ran in turns in one run; times are medians, "
-        "with the smallest and the largest beside them. Another machine gives other times: the ratios travel better.",
+        ABOUT,
         "",
-        f"{machine['date']}, commit {machine['commit']}, {machine['cpu']}, {machine['cores']} cores "
-        f"({', '.join(machine['flags']) or 'no flag that matters'}), {machine['memory_gib']} GiB, {machine['system']}, "
-        f"load {machine['load_at_the_start']} at the start.",
+        _where(machine),
         "",
         f"{software}.",
         "",
@@ -30,6 +33,14 @@ def table(found: dict[str, Any]) -> str:
     for part in found["parts"].values():
         lines += [f"## {part['title']}", "", *_part(part)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _where(machine: dict[str, Any]) -> str:
+    flags = ", ".join(machine["flags"]) or "no flag that matters"
+    return (
+        f"{machine['date']}, commit {machine['commit']}, {machine['cpu']}, {machine['cores']} cores ({flags}), "
+        f"{machine['memory_gib']} GiB, {machine['system']}, load {machine['load_at_the_start']} at the start."
+    )
 
 
 def _ratios(ratios: dict[str, float | None]) -> list[str]:
@@ -52,7 +63,7 @@ def _part(part: dict[str, Any]) -> list[str]:
     return lines if not lines or lines[-1] == "" else [*lines, ""]
 
 
-def _rows(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+def _rows(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
     ruler = ["---", *[NUMBER] * (len(head) - 1)]
     return [f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in (head, tuple(ruler), *rows)]
 

@@ -115,4 +115,3 @@ def web(site: Site, picture: bytes, weights: list[dict[str, float]]) -> float:
         app.control.purge()
         weights.append(memory(pid))
     return took
-

@@ -35,7 +35,10 @@ def measure(report: Report) -> None:
 
         steps = {
             "decode": ("decoding the JPEG alone", decode),
-            "clean": ("intake: from the JPEG to the clean PNG", lambda: clean(io.BytesIO(given), limits=Limits.from_settings())),
+            "clean": (
+                "intake: from the JPEG to the clean PNG",
+                lambda: clean(io.BytesIO(given), limits=Limits.from_settings()),
+            ),
             "prepare": ("the worker: from the stored PNG to the network's input", prepare),
         }
         timed = {name: (lambda step=step: milliseconds(step)) for name, (_, step) in steps.items()}

@@ -50,8 +50,8 @@ def measure(report: Report) -> None:
         rounds = report.options.rounds(20, quick=3)
         found = interleaved({name: subjects[name] for name in order}, rounds=rounds, failed=report.fail)
         for name, values in found.items():
-            page, rows = name.split(".")
-            what = f"{PAGES[page]}, {int(rows):,} predictions"
+            page, count = name.split(".")
+            what = f"{PAGES[page]}, {int(count):,} predictions"
             report.add(name, what, "ms", values)
             report.add(f"{name}.queries", what, "queries", [queries(*visits[name])])
     report.note("The time is that of Django and PostgreSQL, without the web server. PostgreSQL has its usual settings.")
@@ -64,7 +64,7 @@ def filled(sizes: tuple[int, ...]) -> dict[int, Callable[[], None]]:
     seed_people_and_versions()
     first = connections["default"]
     first.close()
-    databases = {}
+    databases: dict[int, Callable[[], None]] = {}
     for rows in sizes:
         name = f"rows_{rows}"
         with first._nodb_cursor() as cursor:

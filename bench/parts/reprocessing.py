@@ -58,7 +58,9 @@ def measure(report: Report) -> None:
                 weights[way].append(weight)
             say(f"  turn {turn + 1} of {turns}")
     for name, values in rates.items():
-        report.add(name, f"{WAYS.get(name, 'the engine alone, on inputs that are ready')}: pictures", "a second", values)
+        report.add(
+            name, f"{WAYS.get(name, 'the engine alone, on inputs that are ready')}: pictures", "a second", values
+        )
     # A worker is another process in each turn; the command's own process is the same from the first to the last.
     for moment, place in (("start", 0), ("end", -1)):
         what = f"{WAYS['inline']}: RSS of its process after the {'first' if place == 0 else 'last'} turn"
@@ -69,7 +71,7 @@ def measure(report: Report) -> None:
 
 
 def answer(site: Site, way: str, share: int) -> tuple[float, dict[str, float]]:
-    """Let the next `share` scans of the owner `way` be answered; give the seconds, and the answering process's memory."""
+    """Let the next `share` scans of the owner `way` be answered; give the seconds, and the memory of who answered."""
     from django.core.management import call_command
 
     with ExitStack() as stack:
@@ -109,7 +111,10 @@ def seed(scans: int) -> None:
                 owner=owner,
                 sha256=secrets.token_hex(32),
                 original_name="chest.jpg",
-                **{name: getattr(stored[number % len(stored)], name) for name in ("picture", "thumbnail", "width", "height")},
+                **{
+                    name: getattr(stored[number % len(stored)], name)
+                    for name in ("picture", "thumbnail", "width", "height")
+                },
             )
             for number in range(scans + 2)
         )

@@ -56,9 +56,21 @@ def measure(report: Report) -> None:
             rates.append(rate)
             states.update(answer.state for answer in answers)
             say(f"  round {turn + 1} of {rounds}")
-    report.add("one.eager", f"one person: upload → the answer is there, asked every {EAGER} s", "ms", found["one.eager"])
-    report.add("one.as_shown", "one person: upload → the page shows it, which asks as often as it says", "ms", found["one.as_shown"])
-    report.add("eight.eager", f"eight at once: upload → the answer is there, asked every {EAGER_OF_EIGHT} s", "ms", found["eight.eager"])
+    report.add(
+        "one.eager", f"one person: upload → the answer is there, asked every {EAGER} s", "ms", found["one.eager"]
+    )
+    report.add(
+        "one.as_shown",
+        "one person: upload → the page shows it, which asks as often as it says",
+        "ms",
+        found["one.as_shown"],
+    )
+    report.add(
+        "eight.eager",
+        f"eight at once: upload → the answer is there, asked every {EAGER_OF_EIGHT} s",
+        "ms",
+        found["eight.eager"],
+    )
     report.add("eight.rate", "eight at once: answers", "a second", rates)
     report.add("engine", "the site's engine alone", "ms", found["engine"])
     report.add("engine.rate", "the site's engine alone", "a second", [1000 / took for took in found["engine"]])

@@ -206,9 +206,7 @@ def keep(wanted: list[str]) -> None:
         sys.stdin.read()
 
 
-def start_postgresql(
-    directory: Path, stack: contextlib.ExitStack, settings: Mapping[str, str] = FORGETFUL
-) -> str:
+def start_postgresql(directory: Path, stack: contextlib.ExitStack, settings: Mapping[str, str] = FORGETFUL) -> str:
     """Make a cluster, by default one that forgets on a crash, start it on a free port, give its URL."""
     import psycopg2
 

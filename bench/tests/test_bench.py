@@ -1,0 +1,170 @@
+"""The benchmark itself: what it writes, and what becomes of a part that fails."""
+
+import json
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from bench import __main__ as command
+from bench import run
+from bench.measure import interleaved, summary
+from bench.parts import PARTS
+from bench.ratios import RATIOS, ratios
+from bench.report import PROJECT, Options
+from bench.table import table
+
+
+def part(**medians: float) -> dict:
+    """Give a part of results.json with these figures, "_" for "."."""
+    figures = {
+        name.replace("__", "."): {"what": f"what {name} is", "unit": "ms", **summary([value])}
+        for name, value in medians.items()
+    }
+    return {"title": "a part", "status": "measured", "seconds": 1.0, "figures": figures, "notes": [], "failures": {}}
+
+
+def found(parts: dict) -> dict:
+    """Give results.json with these parts."""
+    machine = {
+        "cpu": "a processor",
+        "cores": 2,
+        "flags": ["avx2"],
+        "memory_gib": 8.0,
+        "system": "Linux",
+        "load_at_the_start": 0.1,
+        "commit": "abc",
+        "date": "2026-01-31",
+        "software": {"Python": "3.11"},
+    }
+    return {"quick": False, "machine": machine, "parts": parts, "ratios": ratios(parts)}
+
+
+@pytest.fixture
+def measuring(monkeypatch):
+    """Let a function stand for a part called "fake"."""
+
+    def replace(measure):
+        monkeypatch.setitem(PARTS, "fake", "a part that a test made")
+        monkeypatch.setitem(sys.modules, "bench.parts.fake", SimpleNamespace(measure=measure))
+
+    return replace
+
+
+def test_subjects_are_measured_in_turns_and_one_that_fails_costs_the_others_nothing():
+    order: list[str] = []
+
+    def subject(name: str, broken: bool = False):
+        def once() -> float:
+            order.append(name)
+            if broken and order.count(name) == 2:
+                raise RuntimeError("out of memory")
+            return float(len(order))
+
+        return once
+
+    failed: dict[str, str] = {}
+    values = interleaved(
+        {"a": subject("a"), "b": subject("b", broken=True), "c": subject("c")},
+        rounds=3,
+        failed=lambda name, error: failed.update({name: str(error)}),
+    )
+
+    assert order == ["a", "b", "c", "a", "b", "c", "a", "c"]
+    assert values == {"a": [1, 4, 7], "c": [3, 6, 8]}
+    assert failed == {"b": "out of memory"}
+
+
+def test_a_summary_is_median_smallest_largest_and_number():
+    assert summary([5.0, 1.0, 2.0, 4.0]) == {"median": 3.0, "min": 1.0, "max": 5.0, "n": 4}
+
+
+def test_a_part_that_raises_is_recorded_with_its_reason_and_keeps_what_it_had_measured(measuring):
+    def measure(report):
+        report.add("first", "the first figure", "ms", [1.0, 3.0])
+        report.fail("second", f"{PROJECT}/bench is in the way")
+        raise RuntimeError(f"no room in {PROJECT}/bench")
+
+    measuring(measure)
+
+    outcome = run.measured("fake", Options())
+
+    assert outcome["status"] == "failed"
+    assert outcome["reason"] == "RuntimeError: no room in ./bench"
+    assert outcome["figures"]["first"]["median"] == 2.0
+    assert outcome["failures"] == {"second": "./bench is in the way"}
+
+
+def test_a_part_whose_process_ends_without_a_report_is_recorded(monkeypatch):
+    monkeypatch.setitem(PARTS, "unheard-of", "a part that this test's process alone knows")
+
+    outcome = command.in_its_own_process("unheard-of", Options())
+
+    assert outcome["status"] == "failed"
+    assert "ended with status 2" in outcome["reason"]
+
+
+def test_ratios_come_from_the_raw_figures_of_the_run():
+    given = {
+        "engines": part(keras_predict__1=300, served__1=50, served_alone__1=46),
+        "cold_start": part(tensorflow=10_000, worker=2_000, worker__pss=150, tensorflow__pss=600),
+        "uploads": part(one__eager=140, engine=50),
+        "reprocessing": part(engine=20, inline=19, one_worker=18, two_workers=18.9),
+        "pages": part(
+            history__1000=10, history__1000000=14, poll__1000=2, poll__1000000=5,
+            history__1000__queries=4, history__1000000__queries=4,
+            poll__1000__queries=3, poll__1000000__queries=5,
+        ),
+    }  # fmt: skip
+
+    expected = {
+        "engine_vs_predict": 6.0,
+        "heatmap_and_refusal_ms": 4.0,
+        "cold_start_vs_tensorflow": 5.0,
+        "memory_vs_tensorflow": 0.25,
+        "upload_minus_engine_ms": 90.0,
+        "reprocess_vs_engine": 0.95,
+        "reprocess_queue_vs_engine": 0.9,
+        "two_workers_vs_one": 1.05,
+        "pages_million_vs_thousand": 2.5,
+        "pages_million_more_queries": 2,
+    }
+    assert {name: value for name, value in ratios(given).items() if value is not None} == expected
+
+
+def test_a_ratio_without_its_figures_is_empty_and_not_a_number():
+    assert ratios({"engines": part(keras_predict__1=300)}) == dict.fromkeys(RATIOS)
+
+
+def test_the_table_shows_every_figure_every_ratio_and_what_failed():
+    broken = part(one=1.234) | {"status": "failed", "reason": "the disk was full", "failures": {"two": "not installed"}}
+    results = found({"engines": part(keras_predict__1=300, served__1=50), "uploads": broken})
+
+    lines = table(results).splitlines()
+
+    assert "| what keras_predict__1 is | 300 | 300 | 300 | ms | 1 |" in lines
+    assert "| what one is | 1.23 | 1.23 | 1.23 | ms | 1 |" in lines
+    assert "**Failed:** the disk was full" in lines
+    assert "- Not measured: two. not installed" in lines
+    assert f"| {RATIOS['engine_vs_predict'].what} | 6 | ≥ 5.5 |" in lines
+    assert f"| {RATIOS['two_workers_vs_one'].what} | – | ≥ 1 |" in lines
+
+
+def test_the_command_writes_both_files(tmp_path):
+    subprocess.run(
+        [sys.executable, "-m", "bench", "--quick", "--only", "intake", "--out", tmp_path],
+        cwd=PROJECT,
+        check=True,
+        capture_output=True,
+    )
+
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert set(results) == {"quick", "machine", "parts", "ratios"}
+    assert results["quick"] is True
+    assert set(found({})["machine"]) == set(results["machine"])
+    intake = results["parts"]["intake"]
+    assert intake["status"] == "measured"
+    assert intake["figures"]["clean"]["n"] == 3
+    assert 0 < intake["figures"]["clean"]["min"] <= intake["figures"]["clean"]["median"]
+    assert (tmp_path / "RESULTS.md").read_text() == table(results)

@@ -1,0 +1,50 @@
+"""What the benchmark expects of the site: rows that its rules allow, and pages that tell when they ask again."""
+
+import pytest
+
+from bench import person
+from bench.parts.pages import PAGES, queries, visits_to_pages
+from bench.seeding import FEW, OPEN, seed, seed_people_and_versions
+from diagnosis.models import Prediction, Scan
+from diagnosis.states import State
+from diagnosis.tests.factories import active_model_version, prediction_at
+
+
+@pytest.fixture(autouse=True)
+def plain_static_files(settings) -> None:
+    """Name static files as they are: nothing is collected for a test."""
+    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    settings.STORAGES = settings.STORAGES | {"staticfiles": plain}
+
+
+@pytest.mark.django_db
+def test_an_open_page_tells_where_and_when_it_asks_again(client, settings, tmp_path):
+    settings.MEDIA_ROOT = tmp_path
+    scan = prediction_at(State.QUEUED).scan
+    client.force_login(scan.owner, backend="django.contrib.auth.backends.ModelBackend")
+
+    shown = client.get(scan.get_absolute_url()).content.decode()
+
+    assert person._state(shown) == "QUEUED"
+    address, seconds = person._next_look(shown)
+    assert client.get(address).status_code == 204, "nothing is new"
+    assert 0 < seconds < 5
+
+
+@pytest.mark.services
+@pytest.mark.django_db(transaction=True)
+def test_many_rows_are_written_as_the_site_would_have_them_and_every_page_opens():
+    active_model_version()
+    seed_people_and_versions()
+
+    seed(1000)
+
+    assert (Prediction.objects.count(), Scan.objects.count()) == (1000, 800)
+    assert Scan.objects.filter(owner__username=FEW).count() == 10
+    assert Prediction.objects.open().count() == OPEN
+    for scan in Scan.objects.filter(predictions__requested_at__isnull=False).select_related("latest_prediction")[:20]:
+        assert scan.latest_prediction == scan.predictions.first(), "the newest one"
+    visits = visits_to_pages()
+    assert set(visits) == set(PAGES)
+    for page, visit in visits.items():
+        assert queries(lambda: None, visit) > 0, page
