@@ -128,8 +128,11 @@ def work_folder() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def full_site(folder: Path, *, checkpoint: Path) -> Iterator[Site]:
-    """Start PostgreSQL and Redis in `folder`, make the database and register `checkpoint`; this process gets Django."""
+def full_site(folder: Path, *, checkpoint: Path | None = None) -> Iterator[Site]:
+    """Start PostgreSQL and Redis in `folder`, make the database, let `checkpoint` answer; this process gets Django.
+
+    Without a checkpoint no model version is known.
+    """
     with contextlib.ExitStack() as stack:
         # The database's user must not read it, and it must not be in the way of a second site.
         var = folder / "var"
@@ -141,7 +144,7 @@ def full_site(folder: Path, *, checkpoint: Path) -> Iterator[Site]:
             "SECRET_KEY": secrets.token_urlsafe(50),
             "ALLOWED_HOSTS": "localhost,127.0.0.1,testserver",
             "VAR_DIR": str(var),
-            "MODEL_CHECKPOINT": str(checkpoint),
+            **({"MODEL_CHECKPOINT": str(checkpoint)} if checkpoint else {}),
             "DATABASE_URL": start_postgresql(folder / "postgresql", stack, {}),
             "CELERY_BROKER_URL": start_redis(folder / "redis", stack),
             "TF_CPP_MIN_LOG_LEVEL": "3",
@@ -149,7 +152,8 @@ def full_site(folder: Path, *, checkpoint: Path) -> Iterator[Site]:
         site = Site(folder, environment)
         site.manage("migrate", "--no-input")
         site.manage("collectstatic", "--no-input")
-        site.manage("install_shipped_model")
+        if checkpoint:
+            site.manage("install_shipped_model")
         django_with(environment)
         yield site
 

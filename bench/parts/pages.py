@@ -13,9 +13,8 @@ from typing import Any
 
 from bench.measure import interleaved, milliseconds, say
 from bench.report import Report
-from bench.seeding import FEW, MANY, STAFF, seed, seed_people_and_versions
+from bench.seeding import Seeded, seed
 from bench.site import full_site, work_folder
-from ml.checkpoint import SHIPPED
 
 SIZES = (1_000, 100_000, 1_000_000)
 QUICK_SIZES = (1_000, 20_000)
@@ -36,12 +35,12 @@ PAGES = {
 def measure(report: Report) -> None:
     """Fill the databases, then ask for every page in turns."""
     sizes = QUICK_SIZES if report.options.quick else SIZES
-    with work_folder() as folder, full_site(folder, checkpoint=SHIPPED):
+    with work_folder() as folder, full_site(folder):
         databases = filled(sizes)
         visits: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {}
-        for rows, use in databases.items():
+        for rows, (use, seeded) in databases.items():
             use()
-            visits |= {f"{page}.{rows}": (use, visit) for page, visit in visits_to_pages().items()}
+            visits |= {f"{page}.{rows}": (use, visit) for page, visit in visits_to_pages(seeded).items()}
         subjects = {name: partial(timed, *visit) for name, visit in visits.items()}
         # By page, then by size: what is compared runs side by side.
         order = sorted(subjects, key=lambda name: list(PAGES).index(name.split(".")[0]))
@@ -57,37 +56,39 @@ def measure(report: Report) -> None:
     report.note("The time is that of Django and PostgreSQL, without the web server. PostgreSQL has its usual settings.")
 
 
-def filled(sizes: tuple[int, ...]) -> dict[int, Callable[[], None]]:
-    """Make a filled database of each size; give what makes it the one that Django uses."""
+def filled(sizes: tuple[int, ...]) -> dict[int, tuple[Callable[[], None], Seeded]]:
+    """Make a filled database of each size; give what makes it the one that Django uses, and what is in it."""
     from django.db import connections
 
-    seed_people_and_versions()
     first = connections["default"]
     first.close()
-    databases: dict[int, Callable[[], None]] = {}
+    databases: dict[int, tuple[Callable[[], None], Seeded]] = {}
     for rows in sizes:
         name = f"rows_{rows}"
         with first._nodb_cursor() as cursor:
             cursor.execute(f'CREATE DATABASE "{name}" TEMPLATE "{first.settings_dict["NAME"]}"')
         wrapper = type(first)({**first.settings_dict, "NAME": name}, "default")
-        databases[rows] = partial(connections.__setitem__, "default", wrapper)
-        databases[rows]()
+        use = partial(connections.__setitem__, "default", wrapper)
+        use()
         began = time.monotonic()
-        seed(rows)
+        databases[rows] = use, seed(rows)
         say(f"  {rows:,} predictions written in {time.monotonic() - began:.0f} s")
     return databases
 
 
-def visits_to_pages() -> dict[str, Callable[[], Any]]:
+def visits_to_pages(seeded: Seeded) -> dict[str, Callable[[], Any]]:
     """Give a request for each page of the database that is in use."""
-    from diagnosis.models import Prediction, Scan
-    from diagnosis.states import State
+    from diagnosis import services
+    from diagnosis.models import ModelVersion, Scan
+    from diagnosis.states import State, Trigger
+    from diagnosis.tests.factories import person
 
-    many, few, staff = (signed_in(name) for name in (MANY, FEW, STAFF))
-    answered = Scan.objects.filter(owner__username=MANY, latest_prediction__state=State.SUCCEEDED).first()
-    open_one = Prediction.objects.open().order_by("requested_at").first()
-    assert answered
-    assert open_one
+    many, few = signed_in(person(seeded.much)), signed_in(person(seeded.few))
+    staff = signed_in(person("sam", is_staff=True, is_superuser=True))
+    waiting, answered = Scan.objects.filter(owner__username=seeded.much, latest_prediction__state=State.SUCCEEDED)[:2]
+    services.request_prediction(
+        scan=waiting, model_version=ModelVersion.objects.get(is_active=True), trigger=Trigger.ADMIN, enqueue=False
+    )
     older = re.search(r'rel="next"[^>]*href="([^"]+)"', many.get("/scans/").content.decode())
     return {
         "history_few": partial(few.get, "/scans/"),
@@ -95,21 +96,19 @@ def visits_to_pages() -> dict[str, Callable[[], Any]]:
         **({"history_many_older": partial(many.get, f"/scans/{html.unescape(older[1])}")} if older else {}),
         "history_many_pneumonia": partial(many.get, "/scans/?label=PNEUMONIA"),
         "scan_detail": partial(many.get, answered.get_absolute_url()),
-        # The owner is anybody: staff may open all.
-        "poll": partial(staff.get, f"{open_one.scan.get_absolute_url()}status/?seen=QUEUED"),
+        "poll": partial(many.get, f"{waiting.get_absolute_url()}status/?seen=QUEUED"),
         "admin_predictions": partial(staff.get, "/admin/diagnosis/prediction/"),
         "admin_scans": partial(staff.get, "/admin/diagnosis/scan/"),
         "admin_prediction": partial(staff.get, f"/admin/diagnosis/prediction/{answered.latest_prediction_id}/change/"),
     }
 
 
-def signed_in(username: str) -> Any:
-    """Give a browser of `username` in the database that is in use."""
-    from django.contrib.auth.models import User
+def signed_in(user: Any) -> Any:
+    """Give the browser of `user` in the database that is in use."""
     from django.test import Client
 
     client = Client()
-    client.force_login(User.objects.get(username=username), backend="django.contrib.auth.backends.ModelBackend")
+    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
     return client
 
 

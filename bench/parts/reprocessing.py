@@ -9,6 +9,7 @@ import secrets
 import time
 from contextlib import ExitStack
 from itertools import islice
+from typing import Any
 
 from bench.checkpoints import LENIENT_NOTE, lenient_copy
 from bench.engines.interleaving import convert, running
@@ -23,6 +24,7 @@ WAYS = {
     "two_workers": "reprocess_scans, two workers",
 }
 TURNS = 5
+WARM_UP = 2
 
 # Beyond that many, scans share their files in turn: what is looked at then is memory over a long run.
 DISTINCT = 500
@@ -42,12 +44,12 @@ def measure(report: Report) -> None:
         checkpoint = lenient_copy(folder / "checkpoint").folder
         convert(report, checkpoint=checkpoint, folder=folder)
         site = stack.enter_context(full_site(folder, checkpoint=checkpoint))
-        seed(scans)
+        seed(scans + WARM_UP)
         engines = stack.enter_context(running(["served"], report, checkpoint=checkpoint, folder=folder))
         rates: dict[str, list[float]] = {name: [] for name in ("engine", *WAYS)}
         weights: dict[str, list[dict[str, float]]] = {name: [] for name in WAYS}
         for way in WAYS:
-            answer(site, way, 2)  # loads the model into this process, and warms everything else
+            answer(site, way, WARM_UP)  # loads the model into this process, and warms everything else
         for turn in range(turns):
             if "served" in engines:
                 took = sum(engines["served"].milliseconds() for _ in range(share))
@@ -89,34 +91,28 @@ def own_memory() -> dict[str, float]:
 
 
 def seed(scans: int) -> None:
-    """Store pictures as uploads are stored, and make `scans` rows of them for the owner of each way."""
-    from django.core.files.base import ContentFile
-
-    from diagnosis import intake
-    from diagnosis.models import Scan
+    """Give the owner of each way so many scans, as uploads are stored, while no model is there to answer them."""
+    from diagnosis import services
+    from diagnosis.models import ModelVersion, Scan
     from diagnosis.tests.factories import person
 
-    say(f"  storing {min(scans, DISTINCT)} pictures")
-    stored = []
+    say(f"  storing {min(scans, DISTINCT)} pictures for each of {len(WAYS)} owners")
+    answering = services.active_model_version()
+    ModelVersion.objects.update(is_active=False)
     for given in islice(jpegs(0), min(scans, DISTINCT)):
-        clean = intake.clean(io.BytesIO(given), limits=intake.Limits.from_settings())
-        scan = Scan(width=clean.width, height=clean.height)
-        scan.picture.save("", ContentFile(clean.png), save=False)
-        scan.thumbnail.save("", ContentFile(clean.thumbnail), save=False)
-        stored.append(scan)
+        for way in WAYS:
+            services.submit_scan(owner=person(way), upload=io.BytesIO(given), original_name="chest.jpg")
     for way in WAYS:
-        owner = person(way)
-        rows = (
-            Scan(
-                owner=owner,
-                sha256=secrets.token_hex(32),
-                original_name="chest.jpg",
-                **{
-                    name: getattr(stored[number % len(stored)], name)
-                    for name in ("picture", "thumbnail", "width", "height")
-                },
-            )
-            for number in range(scans + 2)
-        )
+        stored = list(Scan.objects.filter(owner=person(way)))
+        rows = (again(stored[number % len(stored)]) for number in range(scans - len(stored)))
         while batch := list(islice(rows, 1000)):
             Scan.objects.bulk_create(batch)
+    if answering:
+        services.activate_model(model_version=answering)
+
+
+def again(scan: Any) -> Any:
+    """Give a further scan with the picture of `scan`."""
+    files = {name: getattr(scan, name).name for name in ("picture", "thumbnail")}
+    same = {name: getattr(scan, name) for name in ("owner", "original_name", "width", "height")}
+    return type(scan)(sha256=secrets.token_hex(32), **same, **files)

@@ -4,10 +4,10 @@ import pytest
 
 from bench import person
 from bench.parts.pages import PAGES, queries, visits_to_pages
-from bench.seeding import FEW, OPEN, seed, seed_people_and_versions
+from bench.seeding import seed
 from diagnosis.models import Prediction, Scan
 from diagnosis.states import State
-from diagnosis.tests.factories import active_model_version, prediction_at
+from diagnosis.tests.factories import prediction_at
 
 
 @pytest.fixture(autouse=True)
@@ -34,17 +34,14 @@ def test_an_open_page_tells_where_and_when_it_asks_again(client, settings, tmp_p
 @pytest.mark.services
 @pytest.mark.django_db(transaction=True)
 def test_many_rows_are_written_as_the_site_would_have_them_and_every_page_opens():
-    active_model_version()
-    seed_people_and_versions()
+    seeded = seed(1000)
 
-    seed(1000)
-
-    assert (Prediction.objects.count(), Scan.objects.count()) == (1000, 800)
-    assert Scan.objects.filter(owner__username=FEW).count() == 10
-    assert Prediction.objects.open().count() == OPEN
-    for scan in Scan.objects.filter(predictions__requested_at__isnull=False).select_related("latest_prediction")[:20]:
+    assert Prediction.objects.count() == 1000
+    history = Scan.objects.filter(owner__username=seeded.much)
+    assert history.count() > 10 * Scan.objects.filter(owner__username=seeded.few).count() > 0
+    for scan in history[:20]:
         assert scan.latest_prediction == scan.predictions.first(), "the newest one"
-    visits = visits_to_pages()
+    visits = visits_to_pages(seeded)
     assert set(visits) == set(PAGES)
     for page, visit in visits.items():
         assert queries(lambda: None, visit) > 0, page
