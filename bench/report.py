@@ -1,5 +1,6 @@
 """What a part hands in."""
 
+import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.measure import say, summary
+
+ADDRESS = re.compile(r"\b(?:file|https?)://[^\s'\"]+")
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -58,5 +61,5 @@ def reason(error: BaseException | str) -> str:
     text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
     for place, name in ((str(PROJECT), "."), (tempfile.gettempdir(), "tmp"), (str(Path.home()), "~")):
         text = text.replace(place, name)
-    words = " ".join(text.split())
+    words = " ".join(ADDRESS.sub("URL", text).split())
     return words if len(words) <= 400 else f"{words[:200]} … {words[-200:]}"

@@ -10,10 +10,12 @@ from pathlib import Path
 from bench.engines.process import EngineFailed, EngineProcess
 from bench.report import PROJECT, Report
 
+FILES = ("whole.h5", "network.onnx", "fp32.xml", "int8.xml")
 
-def convert(report: Report, *, checkpoint: Path, folder: Path) -> None:
-    """Make the forms of the network that the engines read, in a process of its own; what fails is recorded."""
-    command = [sys.executable, "-m", "bench.engines.conversions", str(checkpoint), str(folder)]
+
+def convert(report: Report, *, checkpoint: Path, folder: Path, files: Iterable[str] = ()) -> None:
+    """Make inputs, and of FILES those that are wanted, in a process of its own; what fails is recorded."""
+    command = [sys.executable, "-m", "bench.engines.conversions", str(checkpoint), str(folder), *files]
     with (folder / "conversions.log").open("w") as log:
         made = subprocess.run(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=log, text=True, check=False)
     told = [line.removeprefix("bench ") for line in made.stdout.splitlines() if line.startswith("bench ")]

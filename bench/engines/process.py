@@ -159,7 +159,7 @@ def openvino_int8(checkpoint: Path, folder: Path) -> Call:
     """OpenVINO on the checkpoint's own graph, the answer alone; on a plain quantisation where there is none."""
     found = Checkpoint.read(checkpoint)
     if has_graph(found):
-        return _graph(folder / "answer.xml", found, {"INFERENCE_NUM_THREADS": THREADS})
+        return _graph(folder / "int8.xml", found, {"INFERENCE_NUM_THREADS": THREADS})
     return _openvino(folder / "int8.xml", "")
 
 
@@ -172,7 +172,7 @@ def served_alone(checkpoint: Path, folder: Path) -> Call:
     """The same without the features and the heatmaps."""
     found = Checkpoint.read(checkpoint)
     if has_graph(found):
-        return _graph(folder / "answer.xml", found, {})
+        return _graph(folder / "int8.xml", found, {})
     return tf_function(checkpoint, folder)
 
 

@@ -37,7 +37,7 @@ def measure(report: Report) -> None:
     report.note(LENIENT_NOTE)
     with work_folder() as folder:
         checkpoint = lenient_copy(folder / "checkpoint").folder
-        convert(report, checkpoint=checkpoint, folder=folder)
+        convert(report, checkpoint=checkpoint, folder=folder, files=["whole.h5"])
         with full_site(folder, checkpoint=checkpoint) as site:
             weights: dict[str, list[dict[str, float]]] = {name: [] for name in WHAT}
             subjects: dict[str, Callable[[], float]] = {

@@ -3,7 +3,7 @@
 from functools import partial
 
 from bench.checkpoints import LENIENT_NOTE, lenient_copy
-from bench.engines.interleaving import convert, running
+from bench.engines.interleaving import FILES, convert, running
 from bench.engines.process import THREADS
 from bench.measure import interleaved
 from bench.report import Report
@@ -32,7 +32,7 @@ def measure(report: Report) -> None:
         metadata = checkpoint.metadata
         report.note(f"{metadata.name} ({checkpoint.sha256[:12]}), {metadata.image_size} × {metadata.image_size} px.")
         report.note(LENIENT_NOTE)
-        convert(report, checkpoint=checkpoint.folder, folder=folder)
+        convert(report, checkpoint=checkpoint.folder, folder=folder, files=FILES)
         with running(WHAT, report, checkpoint=checkpoint.folder, folder=folder) as engines:
             for batch in BATCHES:
                 subjects = {name: partial(engine.milliseconds, batch) for name, engine in engines.items()}

@@ -84,14 +84,14 @@ def test_a_part_that_raises_is_recorded_with_its_reason_and_keeps_what_it_had_me
     def measure(report):
         report.add("first", "the first figure", "ms", [1.0, 3.0])
         report.fail("second", f"{PROJECT}/bench is in the way")
-        raise RuntimeError(f"no room in {PROJECT}/bench")
+        raise RuntimeError(f"no room in {PROJECT}/bench for https://packages.example/simple/")
 
     measuring(measure)
 
     outcome = run.measured("fake", Options())
 
     assert outcome["status"] == "failed"
-    assert outcome["reason"] == "RuntimeError: no room in ./bench"
+    assert outcome["reason"] == "RuntimeError: no room in ./bench for URL"
     assert outcome["figures"]["first"]["median"] == 2.0
     assert outcome["failures"] == {"second": "./bench is in the way"}
 
