@@ -85,6 +85,11 @@ RATIOS: dict[str, Ratio] = {
         "",
         quotient(("uploads", "eight.rate"), ("uploads", "engine.rate")),
     ),
+    "beside_a_batch_vs_alone": Ratio(
+        "The same while a batch keeps the only worker busy takes so many times longer",
+        "",
+        quotient(("beside_a_batch", "beside"), ("beside_a_batch", "alone")),
+    ),
     "reprocess_vs_engine": Ratio(
         "reprocess_scans in one process, as a share of the engine's rate",
         "≥ 0.92",

@@ -58,6 +58,12 @@ class Site:
             subprocess.run(command, cwd=PROJECT, env=self._all(), stdout=log, stderr=log, check=True)
 
     @contextlib.contextmanager
+    def command(self, *arguments: str) -> Iterator[subprocess.Popen]:
+        """Run a Django command beside what is done meanwhile; at the end it is stopped."""
+        with self._running([sys.executable, "manage.py", *arguments], arguments[0]) as (process, _):
+            yield process
+
+    @contextlib.contextmanager
     def web(self) -> Iterator[tuple[str, int]]:
         """Run the web server; when it gives its first page, give its address and the id of its first process."""
         port = free_port()

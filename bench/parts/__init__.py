@@ -5,6 +5,7 @@ PARTS = {
     "first_answer": "From a clone to the first answer",
     "cold_start": "Cold start and memory of the processes",
     "uploads": "From an upload to its answer, over HTTP",
+    "beside_a_batch": "From an upload to its answer while a batch runs",
     "reprocessing": "Answering old scans again",
     "pages": "Pages, by the number of predictions in PostgreSQL",
     "intake": "Taking in a picture",

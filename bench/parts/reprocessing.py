@@ -1,12 +1,13 @@
 """reprocess_scans as a share of the bare engine: in one process, through the queue with one worker and with two.
 
-Every way answers the same pictures, as scans of an owner of its own, in turns of a share of them.
+Every way answers the same pictures, as scans of an owner of its own, in turns.
 """
 
 import io
 import os
 import secrets
 import time
+from collections.abc import Iterable
 from contextlib import ExitStack
 from itertools import islice
 from typing import Any
@@ -23,19 +24,20 @@ WAYS = {
     "one_worker": "reprocess_scans, one worker",
     "two_workers": "reprocess_scans, two workers",
 }
-TURNS = 5
-WARM_UP = 2
+WARM_UP = 20
+
+# From so many scans on one turn is enough, and takes long.
+MANY = 2000
 
 # Beyond that many, scans share their files in turn: what is looked at then is memory over a long run.
 DISTINCT = 500
 
 
 def measure(report: Report) -> None:
-    """Answer all scans in TURNS turns each way; loading the model is not part of it."""
-    scans = report.options.scans if not report.options.quick else 20
-    turns = TURNS if not report.options.quick else 2
-    share = scans // turns
-    report.note(f"{scans} scans each way, in {turns} turns; drawn, {USUAL_SIZE[0]} × {USUAL_SIZE[1]} px as uploaded.")
+    """Answer all scans in each turn, each way; then their answers are forgotten. Loading the model is no part of it."""
+    scans = 20 if report.options.quick else report.options.scans
+    turns = 1 if scans > MANY else report.options.rounds(3)
+    report.note(f"{scans} scans each way and turn, {USUAL_SIZE[0]} × {USUAL_SIZE[1]} px as uploaded, drawn.")
     if scans > DISTINCT:
         report.note(f"They share {DISTINCT} pictures.")
     report.note(LENIENT_NOTE)
@@ -44,45 +46,53 @@ def measure(report: Report) -> None:
         checkpoint = lenient_copy(folder / "checkpoint").folder
         convert(report, checkpoint=checkpoint, folder=folder)
         site = stack.enter_context(full_site(folder, checkpoint=checkpoint))
-        seed(scans + WARM_UP)
+        seed(scans, WAYS)
         engines = stack.enter_context(running(["served"], report, checkpoint=checkpoint, folder=folder))
         rates: dict[str, list[float]] = {name: [] for name in ("engine", *WAYS)}
         weights: dict[str, list[dict[str, float]]] = {name: [] for name in WAYS}
         for way in WAYS:
-            answer(site, way, WARM_UP)  # loads the model into this process, and warms everything else
+            # Loads the model into this process, and has everything else work once.
+            weights[way].append(answer(site, way, min(scans, WARM_UP))[1])
+            forget(way)
         for turn in range(turns):
             if "served" in engines:
-                took = sum(engines["served"].milliseconds() for _ in range(share))
-                rates["engine"].append(1000 * share / took)
+                took = sum(engines["served"].milliseconds() for _ in range(min(scans, MANY)))
+                rates["engine"].append(1000 * min(scans, MANY) / took)
             for way in WAYS:
-                seconds, weight = answer(site, way, share)
-                rates[way].append(share / seconds)
+                seconds, weight = answer(site, way, scans)
+                rates[way].append(scans / seconds)
                 weights[way].append(weight)
+                forget(way)
             say(f"  turn {turn + 1} of {turns}")
     for name, values in rates.items():
-        report.add(
-            name, f"{WAYS.get(name, 'the engine alone, on inputs that are ready')}: pictures", "a second", values
-        )
+        report.add(name, f"{WAYS.get(name, 'the engine alone, on inputs that are ready')}: scans", "a second", values)
     # A worker is another process in each turn; the command's own process is the same from the first to the last.
     for moment, place in (("start", 0), ("end", -1)):
-        what = f"{WAYS['inline']}: RSS of its process after the {'first' if place == 0 else 'last'} turn"
+        what = f"{WAYS['inline']}: RSS of its process {'after the first scans' if place == 0 else 'at the end'}"
         report.add(f"inline.rss_{moment}", what, "MiB", [weights["inline"][place]["rss"]])
     for way in ("one_worker", "two_workers"):
         what = f"{WAYS[way]}: PSS of all processes of a worker"
-        report.add(f"{way}.pss", what, "MiB", [weight["pss"] for weight in weights[way]])
+        report.add(f"{way}.pss", what, "MiB", [weight["pss"] for weight in weights[way][1:]])
 
 
-def answer(site: Site, way: str, share: int) -> tuple[float, dict[str, float]]:
-    """Let the next `share` scans of the owner `way` be answered; give the seconds, and the memory of who answered."""
+def answer(site: Site, way: str, scans: int) -> tuple[float, dict[str, float]]:
+    """Let so many scans of the owner `way` be answered; give the seconds, and the memory of who answered."""
     from django.core.management import call_command
 
     with ExitStack() as stack:
         workers = {"inline": 0, "one_worker": 1, "two_workers": 2}[way]
         processes = [stack.enter_context(site.worker(f"worker{number}")) for number in range(workers)]
-        arguments = ["--user", way, "--limit", str(share), *(["--inline"] if way == "inline" else [])]
+        arguments = ["--user", way, "--limit", str(scans), *(["--inline"] if way == "inline" else [])]
         began = time.perf_counter()
         call_command("reprocess_scans", *arguments, stdout=io.StringIO())
         return time.perf_counter() - began, memory(processes[0]) if processes else own_memory()
+
+
+def forget(way: str) -> None:
+    """Delete the answers of the owner `way`, so that the same scans can be answered again."""
+    from diagnosis.models import Prediction
+
+    Prediction.objects.filter(scan__owner__username=way).delete()
 
 
 def own_memory() -> dict[str, float]:
@@ -90,20 +100,21 @@ def own_memory() -> dict[str, float]:
     return memory(os.getpid(), with_children=False)
 
 
-def seed(scans: int) -> None:
-    """Give the owner of each way so many scans, as uploads are stored, while no model is there to answer them."""
+def seed(scans: int, owners: Iterable[str]) -> None:
+    """Give each owner so many scans, as uploads are stored, while no model is there to answer them."""
     from diagnosis import services
     from diagnosis.models import ModelVersion, Scan
     from diagnosis.tests.factories import person
 
-    say(f"  storing {min(scans, DISTINCT)} pictures for each of {len(WAYS)} owners")
+    names = list(owners)
+    say(f"  storing {min(scans, DISTINCT)} pictures for each of {len(names)} owners")
     answering = services.active_model_version()
     ModelVersion.objects.update(is_active=False)
     for given in islice(jpegs(0), min(scans, DISTINCT)):
-        for way in WAYS:
-            services.submit_scan(owner=person(way), upload=io.BytesIO(given), original_name="chest.jpg")
-    for way in WAYS:
-        stored = list(Scan.objects.filter(owner=person(way)))
+        for name in names:
+            services.submit_scan(owner=person(name), upload=io.BytesIO(given), original_name="chest.jpg")
+    for name in names:
+        stored = list(Scan.objects.filter(owner=person(name)))
         rows = (again(stored[number % len(stored)]) for number in range(scans - len(stored)))
         while batch := list(islice(rows, 1000)):
             Scan.objects.bulk_create(batch)
