@@ -80,21 +80,29 @@ class Site:
 
     @contextlib.contextmanager
     def worker(self, name: str = "worker", *, wait: bool = True) -> Iterator[int]:
-        """Run a worker; give the id of its first process, with `wait` when it has loaded the model."""
+        """Run a worker; give the id of its first process, with `wait` when its child has loaded the model."""
+        # Of its own: the file in it says that this one is ready.
+        var = self.folder / f"var-{name}"
+        var.mkdir(mode=0o700, exist_ok=True)
+        ready = var / "worker.ready"
+        ready.unlink(missing_ok=True)
         command = [sys.executable, "-m", "celery", "-A", "pneumonia_site", "worker", "--loglevel", "INFO"]
-        with self._running([*command, "--hostname", f"{name}@%h"], name) as (process, log):
+        with self._running([*command, "--hostname", f"{name}@%h"], name, VAR_DIR=str(var)) as (process, log):
             if wait:
-                wait_for(lambda: " ready." in log.read_text() or process.poll() is not None, START_SECONDS)
+                wait_for(
+                    lambda: (ready.exists() and " ready." in log.read_text()) or process.poll() is not None,
+                    START_SECONDS,
+                )
                 if process.poll() is not None:
                     raise RuntimeError(f"The worker did not start: {log.read_text()[-400:]}")
             yield process.pid
 
     @contextlib.contextmanager
-    def _running(self, command: list[str], name: str) -> Iterator[tuple[subprocess.Popen, Path]]:
+    def _running(self, command: list[str], name: str, **more: str) -> Iterator[tuple[subprocess.Popen, Path]]:
         path = self.folder / f"{name}.log"
         with path.open("w") as log:
             process = subprocess.Popen(
-                command, cwd=PROJECT, env=self._all(), stdout=log, stderr=log, start_new_session=True
+                command, cwd=PROJECT, env=self._all() | more, stdout=log, stderr=log, start_new_session=True
             )
         try:
             yield process, path
@@ -150,6 +158,7 @@ def full_site(folder: Path, *, checkpoint: Path | None = None) -> Iterator[Site]
             "SECRET_KEY": secrets.token_urlsafe(50),
             "ALLOWED_HOSTS": "localhost,127.0.0.1,testserver",
             "VAR_DIR": str(var),
+            "MEDIA_ROOT": str(var / "media"),
             **({"MODEL_CHECKPOINT": str(checkpoint)} if checkpoint else {}),
             "DATABASE_URL": start_postgresql(folder / "postgresql", stack, {}),
             "CELERY_BROKER_URL": start_redis(folder / "redis", stack),
