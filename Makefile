@@ -28,6 +28,10 @@ train: $(VENV)/installed ## Train the model: make train ARGS="--data DIR"
 bench: $(VENV)/installed-bench ## Measure everything into bench/: make bench ARGS="--quick --only engines"
 	$(BIN)/python -m bench $(ARGS)
 
+$(VENV)/installed-bench: requirements-bench.txt $(VENV)/installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt
+	@touch $@
+
 # Full mode with values of no meaning: the checks only look at the settings, nothing is connected to.
 FULL_MODE := SITE_MODE=full SITE_HTTPS=true ALLOWED_HOSTS=site.example TRUSTED_PROXY_COUNT=1 \
 	SECRET_KEY=only-for-checks-0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEF \
@@ -64,7 +68,3 @@ $(VENV)/installed: requirements.txt $(SERVE) | $(BIN)/python
 $(VENV)/installed-dev: requirements-dev.txt requirements.txt $(SERVE) | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@ $(VENV)/installed $(VENV)/installed-serve
-
-$(VENV)/installed-bench: requirements-bench.txt requirements-dev.txt requirements.txt $(SERVE) | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt
-	@touch $@ $(VENV)/installed-dev $(VENV)/installed $(VENV)/installed-serve
