@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -27,6 +28,8 @@ def main() -> None:
     parser.add_argument("--scans", type=int, metavar="N", default=Options.scans, help="to reprocess (%(default)s)")
     parser.add_argument("--out", type=Path, metavar="DIR", default=PROJECT / "bench", help="bench/ by default")
     given = parser.parse_args()
+    # However it is ended, the part that runs stops what it started.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     found = results(given.only or list(PARTS), Options(quick=given.quick, scans=given.scans))
     write(found, given.out)
     sys.exit(any(part["status"] == "failed" for part in found["parts"].values()))

@@ -66,6 +66,9 @@ class Person:
             news = self.client.get(address)
             news.raise_for_status()
             shown = news.text if news.status_code == httpx.codes.OK else shown
+        reason = re.search(r'id="answer"[^>]*data-reason="(\w+)"', shown)
+        if reason and reason[1] != "NOT_A_CHEST_XRAY":
+            raise RuntimeError(f"Instead of an answer there is {reason[1]}.")  # which is fast
         return Answered((time.perf_counter() - began) * 1000, state)
 
 

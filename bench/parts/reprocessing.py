@@ -35,7 +35,7 @@ DISTINCT = 500
 
 def measure(report: Report) -> None:
     """Answer all scans in each turn, each way; then their answers are forgotten. Loading the model is no part of it."""
-    scans = 20 if report.options.quick else report.options.scans
+    scans = 8 if report.options.quick else report.options.scans
     turns = 1 if scans > MANY else report.options.rounds(3)
     report.note(f"{scans} scans each way and turn, {USUAL_SIZE[0]} × {USUAL_SIZE[1]} px as uploaded, drawn.")
     if scans > DISTINCT:
