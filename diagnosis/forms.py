@@ -1,6 +1,6 @@
 """What people type in: new scans, and the filter over the history."""
 
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 from typing import Any
 
 from django import forms
@@ -73,6 +73,19 @@ class NewScansForm(forms.Form):
             f"{limits.max_bytes / 2**20:.3g} MB and {limits.max_pixels / 1e6:g} million pixels, "
             f"each side at least {limits.min_side} pixels."
         )
+
+
+class NewTokenForm(forms.Form):
+    """How long a new token for the API lasts."""
+
+    lifetime = forms.TypedChoiceField(
+        label="It lasts for",
+        choices=[("30", "30 days"), ("90", "90 days"), ("365", "one year"), ("", "as long as it is not revoked")],
+        initial="90",
+        required=False,
+        coerce=lambda days: timedelta(days=int(days)),
+        empty_value=None,
+    )
 
 
 class HistoryFilter(forms.Form):

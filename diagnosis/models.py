@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from diagnosis.files import heatmap_path, model_input_path, picture_path, thumbnail_path
 from diagnosis.states import OPEN_STATES, TERMINAL_STATES, TRANSITIONS, FailureReason, State, Trigger
+from diagnosis.tokens import ApiToken  # noqa: F401 - a model in a file of its own
 from diagnosis.validators import check_quality_issues
 from ml.labels import NORMAL, PNEUMONIA
 from ml.quality import QualityIssue

@@ -2,7 +2,8 @@
 
 from django.urls import path
 
-from diagnosis import views
+from diagnosis import account, views
+from diagnosis.api.documentation import DocumentationPage
 
 app_name = "diagnosis"
 
@@ -20,5 +21,9 @@ urlpatterns = [
         name="prediction_heatmap",
     ),
     path("scans/<uuid:scan_id>/delete/", views.scan_delete, name="scan_delete"),
+    path("accounts/", account.overview, name="account"),
+    path("accounts/token/", account.token_new, name="token_new"),
+    path("accounts/token/revoke/", account.token_revoke, name="token_revoke"),
+    path("api-docs/", DocumentationPage.as_view(), name="api_docs"),
     path("models/<str:sha256>/", views.model_card, name="model_card"),
 ]

@@ -223,11 +223,16 @@ INSTALLED_APPS = [
     "crispy_forms",
     "crispy_bootstrap5",
     "csp",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",  # the assets of the API's page, served from here
     "django_cleanup.apps.CleanupConfig",  # a deleted row takes its files along, however it was deleted
     "diagnosis",
 ]
 
 MIDDLEWARE = [
+    # First, so that it sees whatever all others answer.
+    "diagnosis.api.problems.ProblemsOfTheApi",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -362,6 +367,62 @@ INFERENCE_THREADS = _whole_number("INFERENCE_THREADS", 0, minimum=0)
 
 # The worker touches it when it has loaded the model.
 WORKER_READY_FILE = VAR_DIR / "worker.ready"
+
+# The API for programs ------------------------------------------------------------------------------------------------
+
+# Of one user in a minute.
+API_UPLOADS_PER_MINUTE = _whole_number("API_UPLOADS_PER_MINUTE", 60)
+API_READS_PER_MINUTE = _whole_number("API_READS_PER_MINUTE", 600)
+
+REST_FRAMEWORK = {
+    # Tokens only: a session would let another site's page act for the person who is signed in.
+    "DEFAULT_AUTHENTICATION_CLASSES": ["diagnosis.api.authentication.BearerToken"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_THROTTLE_CLASSES": ["diagnosis.api.throttles.UploadThrottle", "diagnosis.api.throttles.ReadThrottle"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.MultiPartParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "diagnosis.api.negotiation.JsonForAll",
+    "DEFAULT_PAGINATION_CLASS": "diagnosis.api.paging.Pages",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_METADATA_CLASS": None,
+    "EXCEPTION_HANDLER": "diagnosis.api.problems.handle",
+    "TEST_REQUEST_DEFAULT_FORMAT": "multipart",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Chest X-ray reader",
+    "VERSION": "1",
+    "DESCRIPTION": (
+        "Give it a frontal chest X-ray of a child; read NORMAL or PNEUMONIA with a calibrated probability, the model "
+        "version that said so, and where it looked.\n\n"
+        "**For education and research. Not a medical device: never use an answer to decide about a person's care.**\n\n"
+        "1. Make a token on your account page, and send it with every request: `Authorization: Bearer TOKEN`.\n"
+        "2. `POST` a picture to `/api/v1/scans/`.\n"
+        "3. `GET` the address in `Location` after `Retry-After` seconds, until `latest_prediction.state` is SUCCEEDED "
+        "(with a label and a probability) or FAILED (with the reason).\n\n"
+        "Every error is problem details (RFC 9457): `code` is for programs, `detail` for people. Unknown parameters "
+        "are refused, not ignored. Scans of others are answered with 404, as if they were not there."
+    ),
+    "LICENSE": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
+    "OAS_VERSION": "3.1.0",
+    "SCHEMA_PATH_PREFIX": r"/api/v1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "COMPONENT_SPLIT_REQUEST": True,
+    "COMPONENT_NO_READ_ONLY_REQUIRED": False,
+    "ENUM_NAME_OVERRIDES": {
+        "State": "diagnosis.states.State",
+        "Label": "diagnosis.models.Label",
+        "Trigger": "diagnosis.states.Trigger",
+    },
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "diagnosis.api.document.close_bodies",
+    ],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": None,
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "defaultModelsExpandDepth": -1, "displayRequestDuration": True},
+}
 
 # Celery: a task is a hint that carries an id, the database holds the truth -------------------------------------------
 
