@@ -4,11 +4,12 @@ from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.views.decorators.http import require_safe
 
+from diagnosis.admin.api_tokens import ApiTokenAdmin
 from diagnosis.admin.model_versions import ModelVersionAdmin
 from diagnosis.admin.predictions import PredictionAdmin
 from diagnosis.admin.scans import ScanAdmin
 
-__all__ = ["ModelVersionAdmin", "PredictionAdmin", "ScanAdmin"]
+__all__ = ["ApiTokenAdmin", "ModelVersionAdmin", "PredictionAdmin", "ScanAdmin"]
 
 admin.site.site_header = "Chest X-ray reader · staff"
 admin.site.site_title = "Chest X-ray reader"

@@ -18,7 +18,7 @@ from rest_framework.reverse import reverse
 from diagnosis import intake, services
 from diagnosis.api import document
 from diagnosis.api.document import header, problems, refusals
-from diagnosis.api.paging import PageQuery
+from diagnosis.api.paging import PageQuery, once_each
 from diagnosis.api.problems import FileMissing, NoActiveModelVersion, Refused, TooLarge
 from diagnosis.api.serializers import (
     ModelVersionSerializer,
@@ -82,7 +82,7 @@ class Rows(Api, generics.ListAPIView):
 
     def filter_queryset(self, queryset: Any) -> Any:
         """Keep what was asked for."""
-        self.query = self.query_class(data=self.request.query_params)
+        self.query = self.query_class(data=once_each(self.request.query_params))
         self.query.is_valid(raise_exception=True)
         return super().filter_queryset(queryset)
 
@@ -144,7 +144,7 @@ class Scans(Rows):
         """Keep a picture, and ask the model."""
         if int(request.META.get("CONTENT_LENGTH") or 0) > intake.Limits.from_settings().max_bytes + AROUND_THE_FILE:
             raise TooLarge
-        given = NewScanSerializer(data=request.data)
+        given = NewScanSerializer(data=once_each(request.data))
         given.is_valid(raise_exception=True)
         image = given.validated_data["image"]
         try:

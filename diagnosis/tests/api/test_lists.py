@@ -75,6 +75,10 @@ def test_a_filter_keeps_what_was_asked_for(alices, scans, query, expected):
         ({"cursor": "nonsense"}, "cursor"),
         ({"cursor": "cD1ub25zZW5zZQ=="}, "cursor"),  # p=nonsense
         ({"cursor": "\xe9"}, "cursor"),
+        ({"cursor": ""}, "cursor"),
+        ({"cursor": "cD0yMDI2LTAxLTAxKzAwJTNBMDA="}, "cursor"),  # a moment without a time zone
+        ({"cursor": "cD0wMDAxLTAxLTAxVDAwJTNBMDAlMkIxNCUzQTAw"}, "cursor"),  # a moment before the first year
+        ({"since": "0001-01-01T00:00:00+14:00"}, "since"),
     ],
 )
 def test_a_filter_that_can_not_be_meant_is_an_error_and_never_every_row(alices, scans, query, field):

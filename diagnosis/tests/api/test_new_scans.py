@@ -138,6 +138,11 @@ def test_a_request_without_a_picture_names_the_field(alices):
     assert [(error["field"], error["code"]) for error in problem["errors"]] == [("image", "REQUIRED")]
 
 
+def test_a_request_without_a_body_names_the_field_too(alices):
+    response = alices.client.generic("POST", SCANS, headers=alices.headers)
+    assert problem_of(response, 422, "INVALID")["errors"][0]["field"] == "image"
+
+
 def test_a_picture_sent_as_text_is_no_picture(alices):
     problem = problem_of(alices.post(SCANS, {"image": "chest.png"}), 422, "INVALID")
     assert problem["errors"][0]["field"] == "image"
