@@ -79,7 +79,7 @@ class NewTokenForm(forms.Form):
     """How long a new token for the API lasts."""
 
     lifetime = forms.TypedChoiceField(
-        label="It lasts for",
+        label="A new token lasts for",
         choices=[("30", "30 days"), ("90", "90 days"), ("365", "one year"), ("", "as long as it is not revoked")],
         initial="90",
         required=False,

@@ -403,6 +403,10 @@ SPECTACULAR_SETTINGS = {
         "are refused, not ignored. Scans of others are answered with 404, as if they were not there."
     ),
     "LICENSE": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
+    "TAGS": [
+        {"name": "scans", "description": "Give scans, read their answers, delete them."},
+        {"name": "model-versions", "description": "Which versions of the model answer, and how good each is."},
+    ],
     "OAS_VERSION": "3.1.0",
     "SCHEMA_PATH_PREFIX": r"/api/v1",
     "SERVE_INCLUDE_SCHEMA": False,
