@@ -198,9 +198,10 @@ def store_heatmap(prediction: Prediction, classification: "Classification", *, n
     storage = prediction.heatmap.storage
     try:
         buffer = io.BytesIO()
-        heatmap_image(classification.heatmap, HEATMAP_SIZE).save(buffer, "PNG", optimize=True)
-        # A storage keeps both of two files of the same name, the second one under another name.
-        storage.delete(name)
+        heatmap_image(classification.heatmap, HEATMAP_SIZE).save(buffer, "PNG")
+        if prediction.attempts > 1:
+            # A storage keeps both of two files of the same name, the second one under another name.
+            storage.delete(name)
         storage.save(name, ContentFile(buffer.getvalue()))
     except Exception:
         logger.exception("Prediction %s: the heatmap can't be stored", prediction.pk)
