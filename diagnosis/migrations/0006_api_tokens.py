@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("diagnosis", "0003_uncertainty_quality_and_heatmaps"),
+        ("diagnosis", "0005_pages_from_indexes"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
