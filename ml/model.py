@@ -51,7 +51,8 @@ def build_classifier(
     folder of a checkpoint. Of a whole network the image size may differ, and of one with another head the
     convolutions are taken. Raises StartingWeightsError.
     """
-    whole = starting_weights is not None and holds_whole_network(Path(starting_weights))
+    start = None if starting_weights is None else Path(starting_weights)
+    whole = start if start and holds_whole_network(start) else None
     picture = keras.Input((image_size, image_size, 1), name="picture")
     x = picture if normalisation == "none" else _same_levels(picture)
     x = layers.Concatenate(name="three_channels")([x] * 3)
@@ -71,9 +72,9 @@ def build_classifier(
     model = keras.Model(picture, probabilities, name="vgg19_pneumonia")
     if whole:
         try:
-            _go_on_from(model, _whole_network(Path(starting_weights)))
+            _go_on_from(model, _whole_network(whole))
         except (OSError, ValueError, KeyError, CheckpointError) as error:
-            raise StartingWeightsError(f"{starting_weights} is no network to go on from: {error}") from error
+            raise StartingWeightsError(f"{whole} is no network to go on from: {error}") from error
     return model
 
 

@@ -10,10 +10,10 @@ from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from diagnosis.tests.seeding import OWNERS, Seeded, seed
 from diagnosis.models import ModelVersion, Prediction, Scan
 from diagnosis.pages import Mark
 from diagnosis.tests.factories import person
+from diagnosis.tests.seeding import OWNERS, Seeded, seed
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
