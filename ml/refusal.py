@@ -1,16 +1,20 @@
 """Refuse what is no frontal chest radiograph, by features of the training pictures; no other picture is needed to fit.
 
-Two rules, either of which refuses:
+Two measures, of which together the score is made:
 
-- *Unlike*: the Mahalanobis distance (Lee et al. 2018, arXiv 1807.03888) of the features, means over the whole picture,
-  from those of training pictures that were varied widely, after a projection on their principal components.
+- *Unlike*: the squared Mahalanobis distance (Lee et al. 2018, arXiv 1807.03888) of the features, means over the whole
+  picture, from those of training pictures that were varied widely, after a projection on their principal components.
 - *Turned*: the side of a plane that parts upright positives from the same pictures turned or inverted, by features of
-  the four quarters. A photographic negative or a picture on its side is made of the same parts, so that the first rule
-  alone lets some of them pass.
+  the four quarters. A photographic negative or a picture on its side is made of the same parts, so that the first
+  measure alone lets some of them pass.
+
+A chest X-ray from elsewhere is strange in one of them, most other pictures are a little strange in both; so it is the
+root of the sum of their squares that is judged.
 
 Neither needs TensorFlow: the features come from ml.serving.
 """
 
+import itertools
 import os
 import zipfile
 import zlib
@@ -20,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont, ImageOps
 
 from ml.augmentation import robust, through_size, with_borders, with_markers
 from ml.checkpoint import CheckpointCorrupt, CheckpointMissing
@@ -39,11 +43,8 @@ LIMIT_SHARE = 0.25
 # Directions that are kept: beyond them the variance of a thousand pictures is mostly noise.
 COMPONENTS = 50
 
-# Of varied pictures that the fit has not seen each rule lets this share pass. Pictures as they are lie nearer.
+# Of varied pictures that the fit has not seen this share passes. Pictures as they are lie nearer.
 PASSING = 0.99
-
-# How far beyond that limit a picture may lie in the first rule: other hospitals differ by more than the variations.
-MARGIN = 1.2
 
 
 @dataclass(frozen=True)
@@ -51,17 +52,17 @@ class Refusal:
     """A fitted detector. Features are (n, QUARTERS · channels) float32, as ml.serving gives them."""
 
     centre: np.ndarray  # (channels,): mean of the square roots of the features
-    whitening: np.ndarray  # (channels, k): the squared length of (root - centre) @ whitening is the score of rule one
-    normal: np.ndarray  # (QUARTERS · channels,): root @ normal + offset is the score of rule two
+    whitening: np.ndarray  # (channels, k): the squared length of (root - centre) @ whitening tells how unlike
+    normal: np.ndarray  # (QUARTERS · channels,): root @ normal + offset tells how turned, below 0 not at all
     offset: np.ndarray  # ()
 
     def score(self, features: np.ndarray) -> np.ndarray:
-        """Give (n,) scores, the larger of both rules; over 1 the picture is refused. Raises ValueError."""
+        """Give (n,) scores, at least 0; over 1 the picture is refused. Raises ValueError."""
         if features.ndim != 2 or features.shape[1] != self.normal.size:
             raise ValueError(f"Expected (n, {self.normal.size}) features, got {features.shape}.")
         roots = _roots(features)
         unlike = np.square((_whole(roots) - self.centre) @ self.whitening).sum(axis=1)
-        return np.maximum(unlike, roots @ self.normal + self.offset)
+        return _together(unlike, roots @ self.normal + self.offset)
 
     def refuses(self, features: np.ndarray) -> np.ndarray:
         """Tell for each of n pictures whether it is refused. Raises ValueError."""
@@ -122,13 +123,18 @@ def fit_refusal(features: np.ndarray, *, unseen: np.ndarray, turned: np.ndarray)
     roots, unseen_roots = _roots(features), _roots(unseen)
     centre, whitening = _whitening(_whole(roots))
     unlike = np.square((_whole(unseen_roots) - centre) @ whitening).sum(axis=1)
-    whitening /= np.sqrt(MARGIN * _limit(unlike))
+    far = _limit(unlike)
 
     normal, middle = _plane(roots, _roots(turned))
     # Scaled so that the usual upright picture has 0 and the limit is 1.
     usual = float(np.median(roots @ normal))
     reach = max(_limit(unseen_roots @ normal), middle) - usual
-    return Refusal(*(np.asarray(array, np.float32) for array in (centre, whitening, normal / reach, -usual / reach)))
+
+    # Both together pass what they are to pass, so each alone may go beyond its own limit.
+    limit = _limit(_together(unlike / far, (unseen_roots @ normal - usual) / reach))
+    reach *= limit
+    fitted = centre, whitening / np.sqrt(far * limit), normal / reach, -usual / reach
+    return Refusal(*(np.asarray(array, np.float32) for array in fitted))
 
 
 def false_refusals(refusal: Refusal, features: np.ndarray, *, groups: Sequence[Hashable] | None = None) -> "Interval":
@@ -143,27 +149,122 @@ def false_refusals(refusal: Refusal, features: np.ndarray, *, groups: Sequence[H
 
 
 def varied(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Vary a canonical picture far beyond its hospital, as long as it stays an upright frontal chest X-ray."""
-    if rng.random() < 0.25:
-        # Many devices flatten the histogram.
-        picture = Image.blend(picture, ImageOps.equalize(picture), rng.uniform(0.3, 1.0))
+    """Vary a canonical picture far beyond its hospital, as long as it stays an upright frontal chest X-ray.
+
+    What lies on or in a patient (leads, tubes, clothing, implants) and burnt-in text are drawn anew each time.
+    """
+    if rng.random() < 0.3:  # the heart may lie on either side: sides are mistaken, and organs do lie mirrored
+        picture = ImageOps.mirror(picture)
+    for chance, change in BEFORE_ROBUST:
+        if rng.random() < chance:
+            picture = change(picture, rng)
     picture = robust(picture, rng)
-    if rng.random() < 0.4:
-        picture = framed(picture, rng)
-    if rng.random() < 0.4:
-        picture = with_borders(picture, rng)
-    if rng.random() < 0.5:
-        picture = with_markers(picture, rng)
+    for chance, change in AFTER_ROBUST:
+        if rng.random() < chance:
+            picture = change(picture, rng)
     return picture
+
+
+def flattened(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Go towards a flat histogram, as many devices do."""
+    return Image.blend(picture, ImageOps.equalize(picture), rng.uniform(0.3, 1.0))
+
+
+def emphasised(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Strengthen all that is finer than a rib or than a lung, as the processing of digital devices does."""
+    radius = float(np.exp(rng.uniform(np.log(3), np.log(25))))
+    return picture.filter(ImageFilter.UnsharpMask(radius, int(rng.uniform(40, 180)), 0))
+
+
+def with_wires(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Lay one to eight leads, tubes or seams over it, some ending in an electrode; what is denser looks brighter."""
+
+    def draw(pen: ImageDraw.ImageDraw, side: int) -> None:
+        for _ in range(int(rng.integers(1, 9))):
+            points = side * rng.uniform(-0.1, 1.1, (int(rng.integers(2, 5)), 2))
+            width, level = side * rng.uniform(0.003, 0.02), int(rng.integers(60, 256))
+            pen.line(_bent(points), fill=level, width=max(1, round(width)), joint="curve")
+            if rng.random() < 0.4:
+                pen.circle(tuple(points[0]), side * rng.uniform(0.01, 0.03), fill=level)
+
+    return _denser(picture, draw, rng.uniform(0.3, 1.0))
+
+
+def with_devices(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Put one to eight small dense things on it, boxes, rings and bars: pacemakers, clips, buttons, screws."""
+
+    def draw(pen: ImageDraw.ImageDraw, side: int) -> None:
+        for _ in range(int(rng.integers(1, 9))):
+            largest = 0.15 if rng.random() < 0.25 else 0.05
+            x, y = side * rng.uniform(0.05, 0.95, 2)
+            half = side * rng.uniform(0.01, largest, 2) / 2
+            box = (x - half[0], y - half[1], x + half[0], y + half[1])
+            level, shape = int(rng.integers(120, 256)), int(rng.integers(3))
+            if shape == 0:
+                pen.rounded_rectangle(box, radius=0.4 * half.min(), fill=level)
+            elif shape == 1:
+                pen.ellipse(box, fill=level)
+            else:
+                pen.ellipse(box, outline=level, width=max(1, round(0.008 * side)))
+
+    return _denser(picture, draw, rng.uniform(0.5, 1.0))
+
+
+def with_text(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Burn one to six words into it, white or black, as devices and archives do."""
+    written = picture.copy()
+    pen = ImageDraw.Draw(written)
+    for _ in range(int(rng.integers(1, 7))):
+        word = "".join(rng.choice(list("ABCDEFGHIKLMNOPRSTUVWXYZ0123456789 :.-/"), int(rng.integers(1, 16))))
+        font = ImageFont.load_default(float(rng.uniform(0.025, 0.12)) * picture.width)
+        x, y = rng.uniform(-0.05, 0.9, 2) * picture.size
+        pen.text((x, y), word, fill=int(rng.integers(190, 256)) if rng.random() < 0.8 else 0, font=font)
+    return written
 
 
 def framed(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Lay it on a larger plain ground, mostly black, as scanners and viewers do; the size stays."""
-    left, top, right, bottom = (round(rng.uniform(0, 0.15) * picture.width) for _ in range(4))
+    # Now and then far from all four edges, as an archive pads a tall picture to a wide one.
+    widest = 0.15 if rng.random() < 0.7 else 0.25
+    left, top, right, bottom = (round(rng.uniform(0, widest) * picture.width) for _ in range(4))
     ground = Image.new("L", picture.size, 0 if rng.random() < 0.7 else int(rng.integers(0, 256)))
     ground.paste(through_size(picture, picture.width - left - right, picture.height - top - bottom), (left, top))
     return ground
 
+
+def _denser(picture: Image.Image, draw: Callable[[ImageDraw.ImageDraw, int], None], strength: float) -> Image.Image:
+    """Brighten `picture` where `draw` draws, by `strength` (0..1) of what is missing to white."""
+    side = 2 * max(picture.size)  # drawn at twice the size, so that lines have soft edges
+    layer = Image.new("L", (side, side))
+    draw(ImageDraw.Draw(layer), side)
+    layer = layer.resize(picture.size, Image.Resampling.BOX)
+    return ImageChops.screen(picture, layer.point([round(strength * level) for level in range(256)]))
+
+
+def _bent(points: np.ndarray) -> list[tuple[float, float]]:
+    """Give a smooth curve from the first of (n, 2) points to the last, which the others draw towards them (Bézier)."""
+    share = np.linspace(0, 1, 24)[:, np.newaxis]
+    curves = list(points)
+    while len(curves) > 1:
+        curves = [(1 - share) * one + share * other for one, other in itertools.pairwise(curves)]
+    return [(float(x), float(y)) for x, y in curves[0]]
+
+
+Change = Callable[[Image.Image, np.random.Generator], Image.Image]
+
+# What happens in or to the patient and in the device comes first, then the variations of training, then the archive.
+BEFORE_ROBUST: tuple[tuple[float, Change], ...] = (
+    (0.5, with_wires),
+    (0.25, with_devices),
+    (0.25, flattened),
+    (0.3, emphasised),
+)
+AFTER_ROBUST: tuple[tuple[float, Change], ...] = (
+    (0.4, framed),
+    (0.4, with_borders),
+    (0.3, with_markers),
+    (0.4, with_text),
+)
 
 ALTERATIONS: tuple[Callable[[Image.Image], Image.Image], ...] = (
     ImageOps.invert,
@@ -186,6 +287,11 @@ def _roots(features: np.ndarray) -> np.ndarray:
 def _whole(roots: np.ndarray) -> np.ndarray:
     """Average the quarters: (n, QUARTERS · channels) → (n, channels)."""
     return roots.reshape(len(roots), QUARTERS, roots.shape[1] // QUARTERS).mean(axis=1)
+
+
+def _together(unlike: np.ndarray, turned: np.ndarray) -> np.ndarray:
+    """Make one score of both measures."""
+    return np.hypot(unlike, np.maximum(turned, 0))
 
 
 def _whitening(roots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
