@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageOps
 from sklearn.datasets import load_sample_image
 
 from diagnosis.tests.pictures import chest_like
+from ml import refusal as refusal_module
 from ml.checkpoint import SHIPPED, Checkpoint, CheckpointCorrupt, CheckpointMissing
 from ml.classifier import Classifier
 from ml.dataset import drop_duplicates, read_folder, split_by_patient
@@ -220,6 +221,22 @@ def test_a_varied_picture_keeps_its_form():
 
         assert (changed.mode, changed.size) == ("L", picture.size)
     assert framed(picture, np.random.default_rng(0)).size == picture.size
+
+
+def test_leads_devices_and_text_are_among_what_is_fitted_on(monkeypatch):
+    drawn = set()
+
+    def noted(change):
+        return lambda picture, rng: drawn.add(change) or picture
+
+    for table in ("BEFORE_ROBUST", "AFTER_ROBUST"):
+        changes = getattr(refusal_module, table)
+        monkeypatch.setattr(refusal_module, table, [(chance, noted(change)) for chance, change in changes])
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        varied(canonical(chest_like()), rng)
+
+    assert {with_wires, with_devices, with_text} <= drawn
 
 
 @pytest.mark.parametrize("add", [with_wires, with_devices])
