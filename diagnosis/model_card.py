@@ -58,6 +58,16 @@ class PredictiveValues(NamedTuple):
     npv: str
 
 
+class EngineRow(NamedTuple):
+    """One engine that was tried: its name, milliseconds a picture, what became of TensorFlow's answers."""
+
+    name: str
+    milliseconds: str
+    changed: str  # labels, of how many
+    largest_change: str  # of a probability
+    serves: bool
+
+
 class Stage(NamedTuple):
     """One run of those that led to a network: its name, `details` (key, text), the augmentation in words or ""."""
 
@@ -201,6 +211,17 @@ class ModelCard:
         name = "".join(command.partition("--weights ")[2].split()[:1])
         return name, STARTING_WEIGHTS.get(name, "")
 
+    @cached_property
+    def engines(self) -> list[EngineRow]:
+        """Set the engines that were tried side by side, TensorFlow first."""
+        told = part(self.metrics, "serving").get("table")
+        return [_engine(row) for row in told if isinstance(row, dict)] if isinstance(told, list) else []
+
+    @property
+    def machine(self) -> str:
+        """Name the processor that the engines were timed on."""
+        return str(part(self.metrics, "serving").get("machine") or "")
+
     # Curves ------------------------------------------------------------------------------------------------------
 
     @cached_property
@@ -232,6 +253,18 @@ def _audit(found: dict[str, Any]) -> list[Figure]:
             given = part(group, key) or {"value": group.get(key)}
             told.append(figure(f"{title} where {words}", {"n": group.get("n")} | given))
     return _present(told)
+
+
+def _engine(row: dict[str, Any]) -> EngineRow:
+    parity, milliseconds = part(row, "held_out"), number(row.get("milliseconds"))
+    flips, n, largest = (number(parity.get(key)) for key in ("flips", "n", "largest_change"))
+    return EngineRow(
+        name=str(row.get("engine") or ""),
+        milliseconds="" if milliseconds is None else f"{milliseconds:.1f}",
+        changed="" if flips is None or n is None else f"{flips:.0f} of {n:.0f}",
+        largest_change="" if largest is None else f"{largest:.3f}",
+        serves=row.get("serves") is True,
+    )
 
 
 def _stage(name: str, training: dict[str, Any]) -> Stage:

@@ -64,12 +64,14 @@ class Subject:
 def identity(subject: Subject) -> str:
     """Say which model this is."""
     metadata, weights = subject.metadata, subject.checkpoint.weights_path
+    graph = {"layers": metadata.graph_sha256, "numbers": metadata.graph_weights_sha256}
     low, high = metadata.uncertain
     rows = [
         ["Name", metadata.name],
         ["Version: sha256 of the metadata, which hold those below", f"`{subject.checkpoint.sha256}`"],
         ["sha256 of the weights", f"`{metadata.weights_sha256}`"],
         ["sha256 of the refusal", f"`{metadata.refusal_sha256}`"],
+        *([[f"sha256 of the graph, {part}", f"`{sha256}`"] for part, sha256 in graph.items() if sha256]),
         ["Preprocessing", f"`{metadata.preprocessing}`"],
         ["Answers", "NORMAL or PNEUMONIA, a calibrated probability of PNEUMONIA (0 to 1), a heatmap; or a refusal"],
         ["Operating point", f"PNEUMONIA at a probability of {metadata.threshold:.3f} or more"],
@@ -231,6 +233,35 @@ def target(subject: Subject, key: str) -> str:
     return DASH if found is None else f"{100 * found:.0f} %"
 
 
+def serving(subject: Subject) -> str:
+    """Set the engines side by side: how fast each reads a picture, and how far it strays from TensorFlow's answers."""
+    found = subject.metrics.get("serving", {})
+    if not found:
+        return NOT_MEASURED
+    rows = [
+        [
+            f"**{row['engine']}**" if row["serves"] else row["engine"],
+            f"{row['milliseconds']:.1f}",
+            *(_kept(row.get(passes)) for passes in ("held_out", "stress")),
+        ]
+        for row in found["table"]
+    ]
+    header = ["engine", "ms a picture", f"{AS_THEY_ARE}: labels, AUROC, probability", "one shift each too"]
+    return (
+        markdown.table(header, rows)
+        + f"\n\nMedian of {found['rounds']} pictures, one at a time, the engines in turn, on {found['machine']}."
+    )
+
+
+def _kept(parity: Mapping[str, Any] | None) -> str:
+    if not parity:
+        return "the reference"
+    return (
+        f"{parity['flips']} of {parity['n']} change, {-parity['auc_loss']:+.4f}, by at most "
+        f"{parity['largest_change']:.3f} (mean {parity['usual_change']:.4f})"
+    )
+
+
 def refusal(subject: Subject) -> str:
     """Lay out how often held-out chest X-rays are refused by mistake."""
     found = subject.metrics.get("refusal", {}).get("false_refusals", {})
@@ -363,6 +394,7 @@ PARTS: dict[str, Callable[[Subject], str]] = {
     "shifts": shifts,
     "robustness": robustness,
     "refusal": refusal,
+    "serving": serving,
     "shortcuts": shortcuts,
     "ablation": ablation,
 }

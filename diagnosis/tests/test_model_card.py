@@ -67,6 +67,19 @@ FULL = {
             "rule_right": {"n": 450, "accuracy": interval(0.97)},
             "rule_wrong": {"n": 40, "accuracy": interval(0.85), "auc": 0.912},
         },
+        "serving": {
+            "machine": "a CPU of this kind",
+            "rounds": 20,
+            "table": [
+                {"engine": "tensorflow", "milliseconds": 290.5, "serves": False},
+                {
+                    "engine": "int8",
+                    "milliseconds": 48.3,
+                    "serves": True,
+                    "held_out": {"n": 490, "flips": 2, "auc_loss": 0.0001, "largest_change": 0.026},
+                },
+            ],
+        },
         "stress_shortcuts": {"correlation": 0.27, "rule_wrong": {"n": 440, "accuracy": interval(0.8), "auc": 0.87}},
     },
     "training": {
@@ -136,6 +149,7 @@ def test_a_checkpoint_that_tells_little_still_has_a_card(client, metadata):
         ("held_out", 'id="shifts"'),
         ("uncertain", 'id="uncertain"'),
         ("refusal", 'id="refusals"'),
+        ("serving", 'id="engines"'),
         ("shortcuts", "Held-out patients, pictures as they are"),
         ("stress_shortcuts", "Held-out patients, all shifts pooled"),
         ("targets", "of the pneumonias are found"),
@@ -219,6 +233,13 @@ def test_curves_say_on_how_many_pictures_they_stand(client):
     assert "Blurred, n = 123" in text
     assert "pictures as they are, n = 490" in text
     assert "all shifts pooled, n = 5,390" in text
+
+
+def test_it_tells_which_engine_serves_and_how_far_its_answers_lie_from_the_reference(client):
+    page = words(card_page(client, FULL))
+    assert "tensorflow 290.5 – –" in page
+    assert "int8 (serves) 48.3 2 of 490 0.026" in page
+    assert "timed one picture at a time on a CPU of this kind" in page
 
 
 def test_a_robustness_curve_on_a_varying_number_of_pictures_tells_the_range():

@@ -19,6 +19,9 @@ THRESHOLD, BAND = 0.3, (0.2, 0.45)
 SHIFTS = ("none", "darker", "blurred", "marked")
 
 
+PARITY = {"n": 490, "flips": 2, "auc_loss": 0.0001, "largest_change": 0.026, "usual_change": 0.0031}
+
+
 def scored(n: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Draw probabilities that are right more often than not, and labels."""
     rng = np.random.default_rng(seed)
@@ -45,6 +48,14 @@ def full_metrics() -> dict:
         "refusal": {"false_refusals": {shift: share_of(np.arange(80) == 0) for shift in SHIFTS}},
         "shortcuts": shortcuts,
         "stress_shortcuts": shortcuts,
+        "serving": {
+            "machine": "a CPU of this kind",
+            "rounds": 20,
+            "table": [
+                {"engine": "tensorflow", "milliseconds": 290.5, "serves": False},
+                {"engine": "int8", "milliseconds": 48.3, "serves": True, "held_out": PARITY, "stress": PARITY},
+            ],
+        },
     }
 
 
@@ -132,6 +143,15 @@ def written(checkpoint, tmp_path_factory) -> Path:
 
 def section(text: str, heading: str) -> str:
     return text.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+
+
+def test_the_engine_that_serves_stands_beside_the_reference(checkpoint):
+    text = section(rendered(checkpoint), "What computes the answers")
+    assert "| tensorflow | 290.5 | the reference | the reference |" in text
+    changed = "2 of 490 change, -0.0001, by at most 0.026 (mean 0.0031)"
+    assert f"| **int8** | 48.3 | {changed} | {changed} |" in text
+    assert "Median of 20 pictures" in text
+    assert "a CPU of this kind" in text
 
 
 # --- bad input ---
