@@ -243,6 +243,22 @@ def test_no_page_is_wider_than_the_window(page, width, x_ray):
     await_answer(page)
     page.set_viewport_size({"width": width, "height": 800})
     card = page.locator("#answer a").first.get_attribute("href")
-    for address in (page.url, card, "/", "/scans/", "/scans/new/", "/accounts/password/change/"):
+    for address in (page.url, card, "/", "/scans/", "/scans/new/", "/accounts/", "/accounts/password/change/"):
         page.goto(address)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, address
+
+
+def test_the_page_of_the_api_asks_the_site_itself_with_a_token_made_on_the_account_page(page):
+    sign_up(page, "ivan")
+    page.goto("/accounts/")
+    page.get_by_role("button", name="Make a token").click()
+    token = page.get_by_label("Copy the token now.").input_value()
+    page.goto("/api-docs/")
+    page.locator("button.authorize").click()
+    page.locator(".auth-container input").fill(token)
+    page.locator(".auth-btn-wrapper button.authorize").click()
+    page.locator(".btn-done").click()
+    page.locator("#operations-scans-listScans .opblock-summary").click()
+    page.get_by_role("button", name="Try it out").click()
+    page.get_by_role("button", name="Execute").click()
+    expect(page.locator(".live-responses-table .response-col_status").last).to_contain_text("200", timeout=30_000)
