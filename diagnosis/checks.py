@@ -27,7 +27,7 @@ def check_checkpoint(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
     """
     try:
         checkpoint = Checkpoint.read(settings.MODEL_CHECKPOINT)
-        absent = [path for path in (checkpoint.weights_path, checkpoint.refusal_path) if not os.access(path, os.R_OK)]
+        absent = [path for path in checkpoint.sha256_by_path if not os.access(path, os.R_OK)]
         problem = " ".join(f"{path} is missing or can't be read." for path in absent)
     except CheckpointError as error:
         problem = str(error)

@@ -6,8 +6,10 @@ import pytest
 from PIL import Image
 
 from diagnosis.tests.pictures import chest_like
+from ml import serving_openvino
 from ml.graph import ASIDE, IDENTITY, GraphError, build_graph
 from ml.model import HEADS, NORMALISATIONS, build_classifier
+from ml.quantisation import CANDIDATES
 from ml.serving import ServingGraph
 from ml.serving_openvino import CompiledGraph
 from ml.tests.conftest import strengthen
@@ -114,3 +116,17 @@ def test_another_network_has_no_graph(changed):
         model = keras.Model(model.input, keras.layers.Dense(2)(keras.layers.LayerNormalization()(model.output)))
     with pytest.raises(GraphError):
         build_graph(model)
+
+
+def test_a_cpu_without_byte_products_computes_the_same_whole_numbers_in_fractions(monkeypatch):
+    (candidate,) = (candidate for candidate in CANDIDATES if candidate.name == "int8")
+    graph = candidate.graph(network(), [chest_like(224, 224, seed=seed) for seed in range(8)], seed=1)
+    usual = CompiledGraph(graph, "fp32")(CHESTS)
+    monkeypatch.setattr(serving_openvino, "multiplies_bytes", lambda: False)
+
+    exact = CompiledGraph(graph, "fp32")
+
+    operations = exact._request.get_compiled_model().get_runtime_model().get_ops()
+    assert {operation.get_rt_info()["runtimePrecision"].astype(str) for operation in operations} & {"u8", "i8"} == set()
+    for name, wanted, got in zip(usual._fields, usual, exact(CHESTS), strict=True):
+        np.testing.assert_allclose(got, wanted, atol=0.02 * np.abs(wanted).max(), err_msg=name)
