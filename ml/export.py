@@ -83,6 +83,10 @@ def export(arguments: argparse.Namespace) -> Checkpoint:
     # A wider precision than the checkpoint's own training may have had: this is what the others are held against.
     keras.config.set_dtype_policy("float32")
     network = load_network(source)
+    print(
+        f"{len(data.held_out.pictures)} held-out pictures, as they are and shifted: TensorFlow reads them first",
+        flush=True,
+    )
     trial = Trial(source, network, data)
     for candidate in chosen_candidates(arguments.candidates):
         print(trial.describe(candidate), flush=True)
@@ -209,6 +213,7 @@ def write(trial: Trial, table: list[dict[str, Any]]) -> Checkpoint:
     source, kept = trial.source, trial.kept
     assert kept  # noqa: S101 - export() has made sure of it
     metadata = source.metadata
+    print(f"{kept.name}: fitting and measuring anew, every held-out picture under every shift", flush=True)
     write_graph(trial.graphs[kept.name], source)
     finished = finish(
         source.folder,

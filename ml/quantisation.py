@@ -1,5 +1,6 @@
 """Ways to compute a network's graph faster than in full precision; each is a candidate that ml.export tries."""
 
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -60,6 +61,7 @@ def _quantised(graph: ov.Model, inputs: list[np.ndarray], candidate: Candidate) 
     os.environ.setdefault("NNCF_CI", "1")
     import nncf
 
+    nncf.set_log_level(logging.WARNING)
     aside = [f"{name}.*" for name in (*ASIDE, *FRACTIONS, *candidate.stay)]
     return nncf.quantize(
         graph,

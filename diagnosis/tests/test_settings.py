@@ -75,6 +75,10 @@ def test_full_mode_names_the_variable_that_is_missing(complaint, name):
     assert ".env.example" in said
 
 
+def test_an_engine_that_there_is_not_is_refused(complaint):
+    assert "openvino, tensorflow or empty" in complaint(INFERENCE_ENGINE="onnx")
+
+
 @pytest.mark.parametrize("name", ["SECRET_KEY", "ALLOWED_HOSTS", "DATABASE_URL", "CELERY_BROKER_URL"])
 def test_full_mode_takes_an_empty_variable_for_a_missing_one(complaint, name):
     assert f"{name} is not set" in complaint(**FULL | {name: " "})

@@ -134,3 +134,17 @@ def test_a_folder_that_holds_another_version_is_no_model(monkeypatch):
 
     prediction.refresh_from_db()
     assert prediction.reason == FailureReason.MODEL_UNAVAILABLE
+
+
+def test_the_engine_that_the_settings_name_is_the_one_that_answers(monkeypatch, settings):
+    settings.INFERENCE_ENGINE = "tensorflow"
+    asked = {}
+    loaded = SimpleNamespace(checkpoint=SimpleNamespace(sha256="a" * 64))
+    classifier = SimpleNamespace(load=lambda folder, **options: asked.update(options) or loaded)
+    monkeypatch.setitem(sys.modules, "ml.classifier", SimpleNamespace(Classifier=classifier))
+    worker.loaded_classifier.cache_clear()
+
+    worker.loaded_classifier("folder", "a" * 64)
+
+    assert asked == {"engine": "tensorflow"}
+    worker.loaded_classifier.cache_clear()
