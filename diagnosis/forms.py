@@ -11,10 +11,8 @@ from django.utils.timezone import make_aware
 
 from diagnosis import intake
 from diagnosis.models import Label, ScanQuerySet
+from diagnosis.refusals import TooManyFiles
 from diagnosis.states import State
-
-# Browsers that don't know a type by its name know the ending.
-ACCEPT = "image/jpeg,image/png,image/webp,image/tiff,image/bmp,.jpg,.jpeg,.png,.webp,.tif,.tiff,.bmp"
 
 
 class SeveralFilesInput(forms.FileInput):
@@ -24,32 +22,27 @@ class SeveralFilesInput(forms.FileInput):
 
 
 class SeveralFilesField(forms.FileField):
-    """Gives a list of uploaded files, at least one and at most `max_files`.
+    """Gives a list of uploaded files; an empty one where none was chosen and it is not required.
 
     Empty files pass: intake refuses each file by itself, so that one bad file never costs the others.
     """
 
     widget = SeveralFilesInput
 
-    def __init__(self, *, max_files: int, **kwargs: Any) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(allow_empty_file=True, **kwargs)
-        self.max_files = max_files
 
     def clean(self, data: list[UploadedFile], initial: Any = None) -> list[UploadedFile]:
-        given: list[UploadedFile | None] = [*data] or [None]
-        files = [super(SeveralFilesField, self).clean(file, initial) for file in given]
-        if len(files) > self.max_files:
-            raise forms.ValidationError(
-                f"These are {len(files)} files; at most {self.max_files} can be uploaded at once. Nothing was stored.",
-                code="too_many_files",
-            )
-        return files
+        if not data:
+            return []
+        return [super(SeveralFilesField, self).clean(file, initial) for file in data]
 
 
 class NewScansForm(forms.Form):
-    """Chest X-rays of one person, one file each, and the person's own words for them."""
+    """Chest X-rays of one person, one by one, in archives or in a folder, and the person's own words for them."""
 
-    image = SeveralFilesField(max_files=0, label="Chest X-rays")
+    image = SeveralFilesField(label="Chest X-rays", required=False)
+    folder = SeveralFilesField(label="Or a whole folder", required=False)
     reference = forms.CharField(
         label="Your reference",
         required=False,
@@ -57,22 +50,38 @@ class NewScansForm(forms.Form):
         help_text="Your own words to find it again; applied to every file. Don't enter a patient's name.",
     )
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, is_too_large: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.is_too_large = is_too_large
         limits = intake.Limits.from_settings()
-        image = self.fields["image"]
-        image.max_files = settings.UPLOAD_MAX_FILES  # type: ignore[attr-defined]
-        image.error_messages["required"] = "Choose at least one file."
-        image.widget.attrs |= {
-            "accept": ACCEPT,
+        most_in_all = f"{settings.UPLOAD_MAX_BYTES / 2**20:.3g} MB"
+        # No "accept": files of DICOM often have no ending, and a browser would hide them.
+        self.fields["image"].widget.attrs |= {
             "data-max-files": settings.UPLOAD_MAX_FILES,
             "data-max-bytes": limits.max_bytes,
+            "data-max-total": settings.UPLOAD_MAX_BYTES,
         }
-        image.help_text = (
-            f"{intake.ACCEPTED}, 8 or 16 bit. Up to {settings.UPLOAD_MAX_FILES} files at once, each at most "
-            f"{limits.max_bytes / 2**20:.3g} MB and {limits.max_pixels / 1e6:g} million pixels, "
-            f"each side at least {limits.min_side} pixels."
+        self.fields["folder"].widget.attrs |= {"webkitdirectory": True}
+        self.fields["image"].help_text = (
+            f"{intake.ACCEPTED}, 8 to 16 bit, or ZIP archives of them. Up to {settings.UPLOAD_MAX_FILES} files at "
+            f"once, each at most {limits.max_bytes / 2**20:.3g} MB and {limits.max_pixels / 1e6:g} million pixels, "
+            f"each side at least {limits.min_side} pixels. All together at most {most_in_all}."
         )
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        if self.is_too_large:
+            raise forms.ValidationError(
+                f"These files have more than {settings.UPLOAD_MAX_BYTES / 2**20:.3g} MB together; upload them in "
+                "parts. Nothing was stored.",
+                code="too_large",
+            )
+        files = [*given.get("image", ()), *given.get("folder", ())]
+        if not files and "image" not in self.errors:
+            self.add_error("image", "Choose at least one file.")
+        if len(files) > settings.UPLOAD_MAX_FILES:
+            self.add_error("image", str(TooManyFiles(len(files), most=settings.UPLOAD_MAX_FILES)))
+        return given | {"files": files}
 
 
 class NewTokenForm(forms.Form):

@@ -10,13 +10,14 @@ the picture had colours, and how good it was, only the given file tells, so both
   is an empty leftover and is ignored.
 - 16-bit grayscale keeps every level. 32-bit integers within 0..65535 keep theirs; other integers and all floats are
   scaled from minimum..maximum to 0..65535. 16-bit colour comes out of Pillow with 8 bits.
+- DICOM is shown through its own window, as diagnosis.dicom describes, and has the facts that are kept of it beside it.
 """
 
 import hashlib
 import io
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Self
 
@@ -36,13 +37,16 @@ from PIL import (  # noqa: F401
     WebPImagePlugin,
 )
 
-from ml.preprocess import CANONICAL_SIZE, eight_bit, squash
+from diagnosis.dicom.kept import Facts
+from diagnosis.dicom.reader import DicomReader, is_dicom
+from diagnosis.refusals import Refusal, check_sides, damaged, too_many_pixels
+from ml.preprocess import CANONICAL_SIZE, DISPLAY_LEVELS, eight_bit, squash
 from ml.quality import QualityIssue, is_colour, quality_issues
 
 logger = logging.getLogger(__name__)
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
-ACCEPTED = "JPEG, PNG, WebP, TIFF or BMP"
+ACCEPTED = "DICOM, JPEG, PNG, WebP, TIFF or BMP"
 THUMBNAIL_SIDE = 256
 THUMBNAIL_QUALITY = 80
 MAX_16_BIT = 65535
@@ -66,17 +70,6 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-
-
-class Refusal(Exception):
-    """The file can't become a scan; `code` is for programs, str() is one sentence that is safe to show."""
-
-    def __init__(self, code: str, sentence: str):
-        super().__init__(code, sentence)
-        self.code = code
-
-    def __str__(self) -> str:
-        return self.args[1]
 
 
 @dataclass(frozen=True)
@@ -108,11 +101,23 @@ class CleanPicture:
     height: int
     is_colour: bool  # of the picture as given: an X-ray has no colours
     quality_issues: list[QualityIssue]
+    dicom: Facts | None = None  # None for a picture that was no DICOM file
 
 
-def clean(file: BinaryIO, *, limits: Limits) -> CleanPicture:
-    """Read `file` from its start and give the clean picture in it, or raise Refusal."""
+def sha256_of(file: BinaryIO, *, limits: Limits) -> str:
+    """Give the sha256 of the bytes without decoding them; raises Refusal for a file that is empty or too large."""
+    return hashlib.sha256(_read(file, limits)).hexdigest()
+
+
+def clean(file: BinaryIO, *, limits: Limits, reader: DicomReader | None = None) -> CleanPicture:
+    """Read `file` from its start and give the clean picture in it, or raise Refusal.
+
+    Who has many files gives one `reader` for all DICOM files among them; without one each starts a process of its own.
+    """
     data = _read(file, limits)
+    if is_dicom(data):
+        with reader_of(reader) as opened:
+            return _clean_dicom(data, limits, opened)
     with _failures_refused(data):
         picture = Image.open(io.BytesIO(data), formats=FORMATS)
         _check_header(picture, limits)
@@ -120,8 +125,16 @@ def clean(file: BinaryIO, *, limits: Limits) -> CleanPicture:
         has_colours = is_colour(picture)
         grey = _upright(_grey(picture), picture)
         del picture
+    return _clean_picture(data, grey, is_colour=has_colours)
+
+
+def _clean_picture(
+    data: bytes, grey: Image.Image, *, is_colour: bool, for_display: bool = False, facts: Facts | None = None
+) -> CleanPicture:
     # Savers copy what they find here (colour profile, comment, transparency) into the new file.
-    grey.info = {}
+    grey.info = dict([DISPLAY_LEVELS]) if for_display else {}
+    # Of a windowed picture the window is judged too: what it clips can't be seen.
+    judged = eight_bit(grey, grey.size) if for_display else grey
     return CleanPicture(
         sha256=hashlib.sha256(data).hexdigest(),
         png=_png(grey),
@@ -129,8 +142,25 @@ def clean(file: BinaryIO, *, limits: Limits) -> CleanPicture:
         thumbnail=_thumbnail(grey),
         width=grey.width,
         height=grey.height,
-        is_colour=has_colours,
-        quality_issues=quality_issues(grey),
+        is_colour=is_colour,
+        quality_issues=quality_issues(judged),
+        dicom=facts,
+    )
+
+
+def reader_of(given: DicomReader | None) -> AbstractContextManager[DicomReader]:
+    """Give the reader that was given, which stays open, or a new one that is closed at the end."""
+    return nullcontext(given) if given else DicomReader(seconds=settings.INTAKE_DICOM_SECONDS)
+
+
+def _clean_dicom(data: bytes, limits: Limits, reader: DicomReader) -> CleanPicture:
+    read = reader.read(data, max_pixels=limits.max_pixels, min_side=limits.min_side)
+    return _clean_picture(
+        data,
+        _grey(read.picture),
+        is_colour=is_colour(read.picture),
+        for_display=read.for_display,
+        facts=read.facts,
     )
 
 
@@ -151,10 +181,6 @@ def _megabytes(size: int) -> str:
     return f"{size / 2**20:.3g} MB"
 
 
-def _too_many_pixels(what: str) -> Refusal:
-    return Refusal("TOO_MANY_PIXELS", f"{what}; scale it down and upload it again.")
-
-
 @contextmanager
 def _failures_refused(data: bytes) -> Iterator[None]:
     """Turn whatever a decoder raises on hostile bytes into a Refusal."""
@@ -163,23 +189,19 @@ def _failures_refused(data: bytes) -> Iterator[None]:
     except Refusal:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _too_many_pixels("This picture has far more pixels than are accepted") from error
+        raise too_many_pixels("This picture has far more pixels than are accepted") from error
     except UnidentifiedImageError as error:
         raise _unidentified(data) from error
     except Exception as error:
         # Pillow's decoders fail with nearly every built-in exception, so a list of them would never be complete.
         logger.info("Refused a picture that can't be decoded", exc_info=True)
-        raise _damaged() from error
-
-
-def _damaged() -> Refusal:
-    return Refusal("DAMAGED", "This picture is damaged or cut short; export or download it again and upload that.")
+        raise damaged() from error
 
 
 def _unidentified(data: bytes) -> Refusal:
     """Say what the file is, as far as its first bytes tell."""
     if data.startswith((b"\xff\xd8\xff", b"\x89PNG", b"II*\0", b"MM\0*", b"BM")) or data[8:12] == b"WEBP":
-        return _damaged()
+        return damaged()
     kind, advice = _foreign_kind(data)
     if kind:
         return Refusal("UNSUPPORTED_FORMAT", f"This file is {kind}, which this version does not read; {advice}.")
@@ -189,8 +211,6 @@ def _unidentified(data: bytes) -> Refusal:
 def _foreign_kind(data: bytes) -> tuple[str, str]:
     """Name a well-known format that is not accepted with advice, or give two empty strings."""
     head = data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if data[128:132] == b"DICM":
-        return "DICOM", "export the picture as PNG or JPEG from your viewer"
     if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"):
         return "HEIC", "convert it to JPEG and upload that"
     if data[4:8] == b"ftyp" and data[8:12] in (b"avif", b"avis"):
@@ -212,23 +232,13 @@ def _check_header(picture: Image.Image, limits: Limits) -> None:
     """Refuse by what the header says, before any pixel is decoded."""
     width, height = picture.size
     most = limits.max_pixels * (WEBP_SHARE if picture.format == "WEBP" else 1)
-    if width * height > most:
-        raise _too_many_pixels(
-            f"This {picture.format} picture has {width:,} × {height:,} pixels and at most {most / 1e6:g} million are "
-            "accepted"
-        )
-    if min(width, height) < limits.min_side:
-        raise Refusal(
-            "TOO_SMALL",
-            f"This picture has {width:,} × {height:,} pixels and each side must have at least {limits.min_side}; "
-            "upload the X-ray in its full size.",
-        )
+    check_sides(picture.format or "", width, height, max_pixels=most, min_side=limits.min_side)
     # A phone's JPEG with a preview or depth map behind it ("MPO") is one picture; the first is it.
     if picture.format != "MPO" and getattr(picture, "is_animated", False):
         raise Refusal("SEVERAL_PAGES", "This file has several pages or frames; export the X-ray as one single picture.")
     tile = _tiff_tag(picture, TiffImagePlugin.TILEWIDTH, 0) * _tiff_tag(picture, TiffImagePlugin.TILELENGTH, 0)
     if tile > limits.max_pixels:
-        raise _too_many_pixels("This picture is stored in tiles with more pixels than are accepted")
+        raise too_many_pixels("This picture is stored in tiles with more pixels than are accepted")
 
 
 def _tiff_tag(picture: Image.Image, tag: int, default: Any) -> Any:
@@ -306,8 +316,10 @@ def _upright(grey: Image.Image, picture: Image.Image) -> Image.Image:
 
 
 def _png(grey: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    grey.save(buffer, "PNG", compress_level=PNG_COMPRESS_LEVEL)
+    buffer, text = io.BytesIO(), PngImagePlugin.PngInfo()
+    for key, value in grey.info.items():
+        text.add_text(str(key), value)
+    grey.save(buffer, "PNG", compress_level=PNG_COMPRESS_LEVEL, pnginfo=text)
     return buffer.getvalue()
 
 

@@ -11,12 +11,16 @@ from django.db.models.functions import Coalesce, Now
 from django.urls import reverse
 from django.utils import timezone
 
+from diagnosis.dicom_facts import DICOM_CONSTRAINTS, DicomFacts
 from diagnosis.files import heatmap_path, model_input_path, picture_path, thumbnail_path
 from diagnosis.states import OPEN_STATES, TERMINAL_STATES, TRANSITIONS, FailureReason, State, Trigger
 from diagnosis.tokens import ApiToken  # noqa: F401 - a model in a file of its own
+from diagnosis.upload_rows import Upload
 from diagnosis.validators import check_quality_issues
 from ml.labels import NORMAL, PNEUMONIA
 from ml.quality import QualityIssue
+
+__all__ = ["Label", "ModelVersion", "Prediction", "Review", "Scan", "ScanQuerySet", "Upload"]
 
 
 class Label(models.TextChoices):
@@ -50,7 +54,7 @@ class ScanQuerySet(models.QuerySet):
         return self.exclude(models.Exists(asked.settled())).exclude(models.Exists(asked.open()))
 
 
-class Scan(models.Model):
+class Scan(DicomFacts):
     """One chest X-ray of one owner."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -80,7 +84,10 @@ class Scan(models.Model):
 
     class Meta:
         ordering = ("-created_at", "-id")
-        constraints = (models.UniqueConstraint(fields=("owner", "sha256"), name="an_owner_has_each_file_once"),)
+        constraints = (
+            models.UniqueConstraint(fields=("owner", "sha256"), name="an_owner_has_each_file_once"),
+            *DICOM_CONSTRAINTS,
+        )
         indexes = (
             models.Index(fields=("owner", "-created_at", "-id"), name="scans_of_an_owner_newest"),
             # The staff's list.

@@ -8,7 +8,7 @@ import logging
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,8 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
 
 from diagnosis import intake
-from diagnosis.models import Label, ModelVersion, Prediction, Review, Scan
+from diagnosis.dicom.reader import DicomReader
+from diagnosis.models import Label, ModelVersion, Prediction, Review, Scan, Upload
 from diagnosis.states import State, Trigger
 from ml.checkpoint import Checkpoint, CheckpointCorrupt
 
@@ -73,26 +74,35 @@ class Requeued:
 
 
 def submit_scan(
-    *, owner, upload: BinaryIO, original_name: str, reference: str = "", trigger: Trigger = Trigger.UPLOAD
+    *,
+    owner,
+    upload: BinaryIO,
+    original_name: str,
+    reference: str = "",
+    trigger: Trigger = Trigger.UPLOAD,
+    reader: DicomReader | None = None,
 ) -> Submission:
     """Store an upload as a scan of `owner` and ask the active model for an answer.
 
     The same bytes given again lead to the scan that is there. Without an active model the scan is kept and waits.
+    A DICOM file gets a name of ours: its own often is that of a person. `reader` is as for intake.clean.
     Raises intake.Refusal, NotStored among them, and then nothing is stored.
     """
-    clean = intake.clean(upload, limits=intake.Limits.from_settings())
-    known = Scan.objects.filter(owner=owner, sha256=clean.sha256).first()
+    limits = intake.Limits.from_settings()
+    known = Scan.objects.filter(owner=owner, sha256=intake.sha256_of(upload, limits=limits)).first()
     if known:
         return Submission(known, is_new=False)
+    clean = intake.clean(upload, limits=limits, reader=reader)
     scan = Scan(
         owner=owner,
         sha256=clean.sha256,
-        original_name=Path(original_name).name[-255:],
+        original_name=f"DICOM {clean.sha256[:8]}" if clean.dicom else Path(original_name).name[-255:],
         reference=reference,
         width=clean.width,
         height=clean.height,
         is_colour=clean.is_colour,
         quality_issues=[issue.value for issue in clean.quality_issues],
+        **(asdict(clean.dicom) if clean.dicom else {}),
     )
     try:
         scan.picture.save("", ContentFile(clean.png), save=False)
@@ -224,10 +234,14 @@ def record_review(*, prediction: Prediction, reviewer, label: Label | str, note:
 def erase_scan(*, scan: Scan) -> None:
     """Delete a scan with all its predictions and reviews; its files go when the transaction commits.
 
-    Raises StorageAway, and then nothing is deleted: nobody must be told that a picture is gone which is still there.
+    An upload goes with the last of its scans. Raises StorageAway, and then nothing is deleted: nobody must be told that
+    a picture is gone which is still there.
     """
     scan.picture.storage.exists(scan.picture.name or "")
-    scan.delete()
+    with transaction.atomic():
+        uploads = list(Upload.objects.filter(scans=scan).values_list("pk", flat=True))
+        scan.delete()
+        Upload.objects.filter(pk__in=uploads, scans=None).delete()
 
 
 def register_model(*, folder: Path, activate: bool = False) -> tuple[ModelVersion, bool]:

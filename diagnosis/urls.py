@@ -21,6 +21,7 @@ urlpatterns = [
         name="prediction_heatmap",
     ),
     path("scans/<uuid:scan_id>/delete/", views.scan_delete, name="scan_delete"),
+    path("uploads/<uuid:upload_id>/", views.upload_detail, name="upload_detail"),
     path("accounts/", account.overview, name="account"),
     path("accounts/token/", account.token_new, name="token_new"),
     path("accounts/token/revoke/", account.token_revoke, name="token_revoke"),

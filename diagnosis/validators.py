@@ -10,3 +10,13 @@ def check_quality_issues(codes: object) -> None:
     known = [issue.value for issue in QualityIssue]
     if not isinstance(codes, list) or any(code not in known or codes.count(code) > 1 for code in codes):
         raise ValidationError("This is no list of known codes, each once.", code="unknown_quality_issue")
+
+
+def check_refused(files: object) -> None:
+    """Raise ValidationError unless `files` is a list of objects that each hold the texts file, code and sentence."""
+    texts = {"file", "code", "sentence"}
+    if not isinstance(files, list) or not all(
+        isinstance(file, dict) and set(file) == texts and all(isinstance(text, str) for text in file.values())
+        for file in files
+    ):
+        raise ValidationError("This is no list of refused files.", code="unknown_refusal")

@@ -9,7 +9,6 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
 from django.core.files.base import File
-from django.core.files.uploadedfile import UploadedFile
 from django.db.models.fields.files import FieldFile
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
@@ -18,11 +17,13 @@ from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 from PIL import Image
 
-from diagnosis import intake, services
+from diagnosis import services, uploads
 from diagnosis.forms import HistoryFilter, NewScansForm
 from diagnosis.model_card import ModelCard
-from diagnosis.models import ModelVersion, Prediction, Scan
+from diagnosis.models import ModelVersion, Prediction, Scan, Upload
 from diagnosis.pages import CappedCount, page_of
+from diagnosis.refusals import TooManyFiles
+from diagnosis.upload_handlers import is_too_large
 from ml.preprocess import eight_bit
 
 SCANS_PER_PAGE = 24
@@ -74,53 +75,47 @@ def scan_new(request: HttpRequest) -> HttpResponse:
     """Take new scans. What is good is kept, whatever else came with it."""
     if request.method != "POST":
         return render(request, "diagnosis/scan_new.html", {"form": NewScansForm()})
-    form = NewScansForm(request.POST, request.FILES)
+    form = NewScansForm(request.POST, request.FILES, is_too_large=is_too_large(request))
     if form.is_valid():
-        submissions, refusals = _submit(request, form.cleaned_data["image"], form.cleaned_data["reference"])
-        if submissions:
-            return _after_upload(request, submissions, refusals)
-        for refusal in refusals:
-            form.add_error(None, refusal)
+        files = [(file.name or "A file without a name", cast(BinaryIO, file)) for file in form.cleaned_data["files"]]
+        try:
+            outcome = uploads.take(owner=request.user, files=files, reference=form.cleaned_data["reference"])
+        except TooManyFiles as error:
+            form.add_error("image", str(error))
+        else:
+            if outcome.submissions:
+                return _after_upload(request, outcome)
+            # Nothing is kept of these names: they are part of this one answer.
+            for refused in outcome.refused:
+                form.add_error(None, f"{refused.name}: {refused.sentence} ({refused.code})")
     return render(request, "diagnosis/scan_new.html", {"form": form}, status=422)
 
 
-def _submit(
-    request: HttpRequest, files: list[UploadedFile], reference: str
-) -> tuple[list[services.Submission], list[str]]:
-    """Give what was stored, and a sentence for each file that was not."""
-    submissions, refusals = [], []
-    for place, file in enumerate(files):
-        name = file.name or "A file without a name"
-        try:
-            submission = services.submit_scan(
-                owner=request.user, upload=cast(BinaryIO, file), original_name=name, reference=reference
-            )
-        except services.NotStored as refusal:
-            # The others would wait for the storage one after the other, as this one did.
-            refusals += [f"{unkept.name}: {refusal}" for unkept in files[place:]]
-            break
-        except intake.Refusal as refusal:
-            refusals.append(f"{name}: {refusal}")
-        else:
-            submissions.append(submission)
-    return submissions, refusals
+def _after_upload(request: HttpRequest, outcome: uploads.Outcome) -> HttpResponse:
+    """Lead to the one scan, or to the page of several files and what became of each."""
+    first = outcome.submissions[0]
+    is_one = len({submission.scan.pk for submission in outcome.submissions}) == 1 and not outcome.refused
+    if outcome.upload and not is_one:
+        return redirect(outcome.upload)
+    if not any(submission.is_new for submission in outcome.submissions):
+        link = format_html('<a href="{}" class="alert-link">{}</a>', first.scan.get_absolute_url(), first.scan)
+        messages.info(request, format_html("You have given this file before: {}.", link))
+    return redirect(first.scan)
 
 
-def _after_upload(request: HttpRequest, submissions: list[services.Submission], refusals: list[str]) -> HttpResponse:
-    """Lead to the one scan, or to the list of several, with a message about each file that is not a new scan."""
-    for refusal in refusals:
-        messages.error(request, f"Not kept: {refusal}")
-    new = {submission.scan.pk: submission.scan for submission in submissions if submission.is_new}
-    all_of_them = {submission.scan.pk: submission.scan for submission in submissions}
-    for scan in all_of_them.values():
-        if scan.pk not in new:
-            link = format_html('<a href="{}" class="alert-link">{}</a>', scan.get_absolute_url(), scan.original_name)
-            messages.info(request, format_html("You have given this file before: {}.", link))
-    if len(all_of_them) == 1:
-        return redirect(submissions[0].scan)
-    if new:
-        messages.success(request, f"{len(new)} new scan{'s' if len(new) > 1 else ''} stored.")
-    return redirect("diagnosis:scan_list")
+@require_safe
+@private_page
+def upload_detail(request: HttpRequest, upload_id: UUID) -> HttpResponse:
+    """Show what became of several files, and how many of them are answered; live."""
+    own = Upload.objects.filter(owner=cast(User, request.user))
+    upload = get_object_or_404(own.with_progress(), pk=upload_id)
+    scans = list(Scan.objects.filter(uploads=upload).with_latest())
+    context = {
+        "upload": upload,
+        "scans": scans,
+        "is_waiting": any(scan.latest_prediction and not scan.latest_prediction.is_terminal for scan in scans),
+    }
+    return render(request, "diagnosis/upload_detail.html", context)
 
 
 @require_safe

@@ -22,15 +22,24 @@ DEEP_MODES = ("I;16", "I", "F")
 DEEP_WINDOW = (0.5, 99.5)
 WINDOW_GRID = 512
 
+# In the info of a picture of mode I;16: its 0 and 65535 are black and white of a screen already, because the window
+# that its DICOM file names was applied. A text of its PNG file, so that it travels with the levels.
+DISPLAY_LEVELS = ("levels", "display")
+
 
 def eight_bit(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
     """Give `picture` (any mode and shape) as 8-bit grayscale of `size` (width, height), aspect ignored.
 
     8-bit pictures keep their levels; colour becomes ITU-R 601 luma. Deeper ones (modes I;16, I, F) are windowed: their
-    own percentiles DEEP_WINDOW map linearly to 0 and 255, what lies outside is clipped.
+    own percentiles DEEP_WINDOW map linearly to 0 and 255, what lies outside is clipped. Not so those with
+    DISPLAY_LEVELS in their info: percentiles would stretch what a radiologist's window shows, so all 16 bits map to 8.
     """
     if picture.mode == "I;16B":  # big-endian: Pillow can neither resize nor convert it rightly
         picture = Image.fromarray(np.asarray(picture).astype(np.uint16))
+    key, value = DISPLAY_LEVELS
+    if picture.mode == "I;16" and picture.info.get(key) == value:
+        levels = np.asarray(picture.resize(size, Image.Resampling.BILINEAR), np.uint32)
+        return Image.fromarray(((levels + 128) // 257).astype(np.uint8))  # 65535 = 255 × 257
     if picture.mode in DEEP_MODES:
         return _windowed(picture, size)
     gray = picture if picture.mode == "L" else picture.convert("L")

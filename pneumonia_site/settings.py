@@ -351,7 +351,13 @@ if INFERENCE_ENGINE not in {"", "openvino", "tensorflow"}:
 INTAKE_MAX_BYTES = _whole_number("INTAKE_MAX_BYTES", 25 * 1024 * 1024)
 INTAKE_MAX_PIXELS = _whole_number("INTAKE_MAX_PIXELS", 40_000_000)
 INTAKE_MIN_SIDE = _whole_number("INTAKE_MIN_SIDE", 64)  # pixels
-UPLOAD_MAX_FILES = _whole_number("UPLOAD_MAX_FILES", 20)
+INTAKE_DICOM_SECONDS = _whole_number("INTAKE_DICOM_SECONDS", 20)  # of computing, to decode one file
+UPLOAD_MAX_FILES = _whole_number("UPLOAD_MAX_FILES", 100)  # chosen one by one, in a folder or in archives
+UPLOAD_MAX_BYTES = _whole_number("UPLOAD_MAX_BYTES", 200 * 1024 * 1024)  # of one upload; it is held in memory
+UPLOAD_MAX_UNPACKED_BYTES = _whole_number("UPLOAD_MAX_UNPACKED_BYTES", 1024 * 1024 * 1024)  # of one upload's archives
+UPLOAD_MAX_SECONDS = _whole_number("UPLOAD_MAX_SECONDS", 50)  # to take the files in while a person and a proxy wait
+# Never a temporary file: a DICOM file names its patient.
+FILE_UPLOAD_HANDLERS = ["diagnosis.upload_handlers.InMemoryUploadHandler"]
 # Django's own limit answers with a bare 400; ours is explained by the form.
 DATA_UPLOAD_MAX_NUMBER_FILES = max(100, 2 * UPLOAD_MAX_FILES)
 

@@ -214,7 +214,7 @@ def test_one_bad_file_among_several_is_named_and_the_good_ones_are_kept(page, x_
 
     upload(page, x_ray, letter, second)
 
-    expect(page).to_have_url(re.compile("/scans/$"))
+    expect(page).to_have_url(re.compile("/uploads/[0-9a-f-]{36}/$"))
     expect(page.locator("main")).to_contain_text("letter.jpg")
     expect(page.locator("main")).to_contain_text("not a picture")
     expect(page.locator("main img")).to_have_count(2)

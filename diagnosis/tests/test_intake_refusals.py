@@ -35,7 +35,7 @@ from diagnosis.tests.pictures import chest_like, chest_like_16_bit, encoded
         (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', "UNSUPPORTED_FORMAT", "SVG"),
         (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3", "UNSUPPORTED_FORMAT", "PDF"),
         (b"PK\x03\x04" + b"\0" * 60, "UNSUPPORTED_FORMAT", "unpack"),
-        (b"\0" * 128 + b"DICM" + b"\x02\0\0\0UL", "UNSUPPORTED_FORMAT", "DICOM"),
+        (b"\0" * 128 + b"DICM" + b"\x02\0\0\0UL", "NO_PIXELS", "DICOM"),
         (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "UNSUPPORTED_FORMAT", "convert it to JPEG"),
         (b"\0\0\0\x18ftypavif\0\0\0\0avifmif1", "UNSUPPORTED_FORMAT", "convert it to JPEG"),
         (encoded(chest_like(), "GIF"), "UNSUPPORTED_FORMAT", "GIF"),

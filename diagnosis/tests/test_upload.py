@@ -6,7 +6,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
-from diagnosis.models import Prediction, Scan
+from diagnosis.models import Prediction, Scan, Upload
 from diagnosis.states import State, Trigger
 from diagnosis.tests.pictures import chest_like, encoded
 
@@ -99,6 +99,7 @@ def test_the_limits_are_said_in_words(browser, settings):
     settings.INTAKE_MAX_BYTES = 3 * 2**20
     page = browser.get(NEW).content.decode()
     assert "Up to 7 files at once, each at most 3 MB and 40 million pixels, each side at least 64 pixels." in page
+    assert "All together at most 200 MB." in page
 
 
 def test_one_good_file_leads_to_its_scan(browser, alice, model_version, media):
@@ -120,11 +121,11 @@ def test_a_scan_is_kept_even_while_no_model_is_active(browser):
     assert NO_MODEL in response.content.decode()
 
 
-def test_several_good_files_lead_to_the_list(browser, model_version):
+def test_several_good_files_lead_to_the_page_of_their_upload(browser, model_version):
     files = [an_xray(f"{seed}.png", seed) for seed in range(3)]
     response = browser.post(NEW, {"image": files, "reference": "series"}, follow=True)
-    assert response.redirect_chain == [("/scans/", 302)]
-    assert texts_of_messages(response) == ["3 new scans stored."]
+    assert response.redirect_chain == [(Upload.objects.get().get_absolute_url(), 302)]
+    assert "0 of 3 scans answered" in response.content.decode()
     assert {scan.reference for scan in Scan.objects.all()} == {"series"}
     assert Prediction.objects.count() == 3
 
@@ -133,16 +134,19 @@ def test_one_bad_file_of_three_keeps_two(browser, media):
     files = [an_xray("a.png", 1), a_text("notes.txt"), an_xray("b.png", 2)]
     response = browser.post(NEW, {"image": files}, follow=True)
     assert {scan.original_name for scan in Scan.objects.all()} == {"a.png", "b.png"}
-    refusal, stored = texts_of_messages(response)
-    assert refusal.startswith("Not kept: notes.txt: ")
-    assert stored == "2 new scans stored."
+    (refused,) = Upload.objects.get().refused
+    assert (refused["file"], refused["code"]) == ("notes.txt", "NOT_A_PICTURE")
+    page = response.content.decode()
+    assert '<strong class="text-break">notes.txt</strong>: This file is not a picture' in page
+    assert "<code>NOT_A_PICTURE</code>" in page
     assert len(files_in(media)) == 6
 
 
 def test_an_empty_file_among_good_ones_costs_only_itself(browser):
     response = browser.post(NEW, {"image": [a_file("empty.png", b""), an_xray()]}, follow=True)
-    assert response.redirect_chain == [(Scan.objects.get().get_absolute_url(), 302)]
-    assert texts_of_messages(response)[0].startswith("Not kept: empty.png: This file is empty")
+    assert Scan.objects.count() == 1
+    assert response.redirect_chain == [(Upload.objects.get().get_absolute_url(), 302)]
+    assert "empty.png</strong>: This file is empty" in response.content.decode()
 
 
 def test_the_same_file_again_leads_to_the_scan_that_is_there(browser, media):
@@ -169,13 +173,14 @@ def test_a_file_given_twice_at_once_is_one_new_scan(browser):
     assert texts_of_messages(response) == []
 
 
-def test_a_known_file_among_new_ones_is_named_with_a_link(browser):
+def test_a_known_file_among_new_ones_is_counted_and_shown_with_them(browser):
     browser.post(NEW, {"image": an_xray("known.png", 1)})
     known = Scan.objects.get()
     response = browser.post(NEW, {"image": [an_xray("k.png", 1), an_xray("new.png", 2)]}, follow=True)
-    given_before, stored = texts_of_messages(response)
-    assert f'href="{known.get_absolute_url()}"' in given_before
-    assert stored == "1 new scan stored."
+    page = response.content.decode()
+    assert f'href="{known.get_absolute_url()}"' in page
+    assert "1 file was here before." in page
+    assert Scan.objects.count() == 2
 
 
 def test_a_hostile_file_name_is_only_text(browser):
