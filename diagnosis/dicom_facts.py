@@ -32,6 +32,11 @@ class DicomFacts(models.Model):
         return bool(self.photometric_interpretation)
 
     @property
+    def spacing_in_words(self) -> str:
+        """Give the distance from row to row × from column to column, "" where it is not known."""
+        return f"{self.row_spacing:.4g} × {self.column_spacing:.4g} mm" if self.row_spacing else ""
+
+    @property
     def age_in_words(self) -> str:
         """Give the patient's age as people read it, "" where it is not known."""
         if self.patient_age is None:

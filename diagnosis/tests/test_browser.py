@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from diagnosis.tests.archive_files import zipped
+from diagnosis.tests.dicom_files import dicom_file, stored_values
 from diagnosis.tests.embedded import EmbeddedSite
 from diagnosis.tests.factories import PASSWORD
 from diagnosis.tests.pictures import chest_like, colourful, encoded
@@ -217,6 +219,41 @@ def test_one_bad_file_among_several_is_named_and_the_good_ones_are_kept(page, x_
     expect(page).to_have_url(re.compile("/uploads/[0-9a-f-]{36}/$"))
     expect(page.locator("main")).to_contain_text("letter.jpg")
     expect(page.locator("main")).to_contain_text("not a picture")
+    expect(page.locator("main img")).to_have_count(2)
+
+
+def test_an_archive_shows_how_far_its_answers_are_and_what_was_refused(page, site, tmp_path):
+    archive = tmp_path / "study.zip"
+    chests = {f"PAT/{seed}": dicom_file(stored_values(12, 300, 260, seed=next(SEEDS))) for seed in range(2)}
+    archive.write_bytes(zipped({**chests, "PAT/ct": dicom_file(Modality="CT")}))
+    sign_up(page, "zoe")
+    with site.worker_held():
+        upload(page, archive)
+        expect(page).to_have_url(re.compile("/uploads/[0-9a-f-]{36}/$"))
+        expect(page.get_by_role("heading", name="0 of 2 scans answered")).to_be_visible()
+        expect(page.get_by_role("progressbar")).to_have_attribute("value", "0")
+        page.evaluate("window.notReloaded = true")
+
+    expect(page.get_by_role("heading", name="2 of 2 scans answered")).to_be_visible(timeout=ANSWER_SECONDS * 1000)
+
+    assert page.evaluate("window.notReloaded"), "the count must go on without a reload"
+    expect(page.get_by_role("progressbar")).to_have_attribute("value", "2")
+    expect(page.locator("main")).to_contain_text("computed tomography")
+    expect(page.locator("main")).to_contain_text("WRONG_MODALITY")
+    expect(page.locator("main img")).to_have_count(2)
+
+
+def test_a_folder_is_chosen_as_a_whole(page, tmp_path):
+    folder = tmp_path / "DICOM"
+    folder.mkdir()
+    for number in range(2):
+        (folder / f"IM{number}").write_bytes(dicom_file(stored_values(12, 300, 260, seed=next(SEEDS))))
+    sign_up(page, "fay")
+    page.goto("/scans/new/")
+    page.locator("input[name=folder]").set_input_files(folder)
+    expect(page.locator("[data-chosen] li")).to_have_count(2)
+    page.get_by_role("button", name="Upload and read").click()
+    expect(page.get_by_role("heading", name="Upload of 2 files")).to_be_visible()
     expect(page.locator("main img")).to_have_count(2)
 
 

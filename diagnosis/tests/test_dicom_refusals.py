@@ -14,7 +14,8 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError
 from pydicom import Dataset
 from pydicom.data import get_testdata_file
-from pydicom.uid import MPEG2MPML, DeflatedExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
+from pydicom.encaps import encapsulate, generate_frames
+from pydicom.uid import MPEG2MPML, DeflatedExplicitVRLittleEndian, JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
 
 from diagnosis.dicom import child
 from diagnosis.dicom.kept import Facts
@@ -221,6 +222,25 @@ def test_a_truncated_file_is_refused(refusal, syntax, share):
     is_packed = syntax in (RLELossless, JPEG2000Lossless)
     data = compressed(dataset, syntax) if is_packed else written(dataset, syntax)
     assert refusal(data[: int(share * len(data))]).code == "DAMAGED"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        compressed(dataset_of(stored_values(8).astype(np.uint8), bits=8), JPEGBaseline8Bit),
+        of_pydicom("JPGExtended.dcm"),
+        of_pydicom("MR_small_jpeg_ls_lossless.dcm"),
+        of_pydicom("SC_rgb_jpeg_gdcm.dcm"),
+        compressed(dataset_of(), JPEG2000Lossless),
+    ],
+    ids=["baseline", "extended", "jpeg-ls", "lossless", "jpeg 2000"],
+)
+def test_half_a_codestream_in_a_whole_file_is_never_half_a_picture(cleaned, refusal, data):
+    assert cleaned(data)
+    dataset = pydicom.dcmread(io.BytesIO(data))
+    codestream = next(generate_frames(dataset.PixelData, number_of_frames=1))
+    dataset.PixelData = encapsulate([codestream[: len(codestream) // 2]])
+    assert refusal(written(dataset)).code == "DAMAGED"
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(60_000, 60_000), (1001, 1000), (65_535, 65_535)])

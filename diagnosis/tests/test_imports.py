@@ -33,6 +33,18 @@ assert admin.site._registry
     assert loaded_by(code, tmp_path) == set()
 
 
+def test_the_web_process_never_loads_what_parses_dicom(tmp_path):
+    code = """
+from pneumonia_site.wsgi import application
+from django.urls import get_resolver
+assert get_resolver().url_patterns
+import sys
+assert "diagnosis.dicom.reader" in sys.modules
+assert not {"pydicom", "openjpeg", "libjpeg", "rle"} & set(sys.modules)
+"""
+    assert loaded_by(code, tmp_path) == set()
+
+
 def test_the_parent_of_a_worker_never_loads_an_engine(tmp_path):
     code = """
 from pneumonia_site.celery import app
