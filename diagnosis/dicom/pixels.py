@@ -82,7 +82,8 @@ def _decoded(dataset: Dataset, syntax: UID) -> np.ndarray:
     if syntax in (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes):
         _check_end(dataset)
     # What lies beside the stored bits is cut off by _bands, which knows of those at the top of their words too.
-    return decoder.as_array(dataset, index=0, correct_unused_bits=False)[0]
+    options: dict[str, Any] = {"correct_unused_bits": False}
+    return decoder.as_array(dataset, index=0, **options)[0]
 
 
 def _check_end(dataset: Dataset) -> None:
