@@ -5,9 +5,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
-from ml.preprocess import CANONICAL_SIZE, canonical, eight_bit, jpeg_round_trip, model_input, squash, to_array
+from ml.preprocess import (
+    CANONICAL_SIZE,
+    DISPLAY_LEVELS,
+    canonical,
+    eight_bit,
+    jpeg_round_trip,
+    model_input,
+    squash,
+    to_array,
+)
 
 WIDTH, HEIGHT = 900, 700
 
@@ -141,3 +150,15 @@ def test_every_size_of_a_16_bit_picture_shows_the_same_levels():
 def test_canonical_is_the_form_of_the_data_set():
     form = canonical(film(16))
     assert (form.mode, form.size) == ("L", (CANONICAL_SIZE, CANONICAL_SIZE))
+
+
+def test_a_deep_picture_that_is_windowed_for_display_is_shown_as_it_is(tmp_path):
+    levels = np.linspace(20_000, 30_000, 64 * 64).reshape(64, 64).astype(np.uint16)
+    text = PngImagePlugin.PngInfo()
+    text.add_text(*DISPLAY_LEVELS)
+    Image.fromarray(levels).save(tmp_path / "windowed.png", pnginfo=text)
+    with Image.open(tmp_path / "windowed.png") as windowed:
+        shown = np.asarray(eight_bit(windowed, (64, 64)))
+    assert np.array_equal(shown, np.rint(levels / 257))
+    stretched = np.asarray(eight_bit(Image.fromarray(levels), (64, 64)))
+    assert (int(stretched.min()), int(stretched.max())) == (0, 255)
