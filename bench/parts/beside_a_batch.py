@@ -31,7 +31,7 @@ def measure(report: Report) -> None:
         folder = stack.enter_context(work_folder())
         site = stack.enter_context(full_site(folder, checkpoint=lenient_copy(folder / "checkpoint").folder))
         # Where nobody passes the batch, each upload waits for all that is in the queue.
-        seed((each + 2) * rounds * AHEAD, [OWNER])
+        seed((each + 2) * rounds * AHEAD, [OWNER], distinct=AHEAD)
         url, _ = stack.enter_context(site.web())
         stack.enter_context(site.worker())
         person = stack.enter_context(Person(url, "visitor"))

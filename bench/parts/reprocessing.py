@@ -100,17 +100,20 @@ def own_memory() -> dict[str, float]:
     return memory(os.getpid(), with_children=False)
 
 
-def seed(scans: int, owners: Iterable[str]) -> None:
-    """Give each owner so many scans, as uploads are stored, while no model is there to answer them."""
+def seed(scans: int, owners: Iterable[str], *, distinct: int = DISTINCT) -> None:
+    """Give each owner so many scans, as uploads are stored, while no model is there to answer them.
+
+    From the one after `distinct` on they share the pictures of the first.
+    """
     from diagnosis import services
     from diagnosis.models import ModelVersion, Scan
     from diagnosis.tests.factories import person
 
     names = list(owners)
-    say(f"  storing {min(scans, DISTINCT)} pictures for each of {len(names)} owners")
+    say(f"  storing {min(scans, distinct)} pictures for each of {len(names)} owners")
     answering = services.active_model_version()
     ModelVersion.objects.update(is_active=False)
-    for given in islice(jpegs(0), min(scans, DISTINCT)):
+    for given in islice(jpegs(0), min(scans, distinct)):
         for name in names:
             services.submit_scan(owner=person(name), upload=io.BytesIO(given), original_name="chest.jpg")
     for name in names:
