@@ -21,7 +21,7 @@ from django.db.models import F
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
 
-from diagnosis import intake
+from diagnosis import intake, refusals
 from diagnosis.dicom.reader import DicomReader
 from diagnosis.models import Label, ModelVersion, Prediction, Review, Scan, Upload
 from diagnosis.states import State, Trigger
@@ -37,7 +37,7 @@ class NoActiveModel(Exception):
         super().__init__("No model is active yet. Staff can activate one under Model versions in the admin.")
 
 
-class NotStored(intake.Refusal):
+class NotStored(refusals.Refusal):
     """The picture is fine and the storage is away; nothing was kept, and a later try may succeed."""
 
     def __init__(self) -> None:
@@ -86,7 +86,7 @@ def submit_scan(
 
     The same bytes given again lead to the scan that is there. Without an active model the scan is kept and waits.
     A DICOM file gets a name of ours: its own often is that of a person. `reader` is as for intake.clean.
-    Raises intake.Refusal, NotStored among them, and then nothing is stored.
+    Raises refusals.Refusal, NotStored among them, and then nothing is stored.
     """
     limits = intake.Limits.from_settings()
     known = Scan.objects.filter(owner=owner, sha256=intake.sha256_of(upload, limits=limits)).first()

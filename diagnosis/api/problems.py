@@ -12,7 +12,7 @@ from rest_framework.exceptions import APIException, ErrorDetail, ValidationError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
-from diagnosis import intake
+from diagnosis import refusals
 
 MEDIA_TYPE = "application/problem+json"
 API_ROOT = "/api/"
@@ -43,7 +43,7 @@ class TooLarge(APIException):
 class Refused(APIException):
     """Intake refused the file: its code and its sentence are the problem's."""
 
-    def __init__(self, refusal: intake.Refusal):
+    def __init__(self, refusal: refusals.Refusal):
         super().__init__(str(refusal), refusal.code)
         too_large = refusal.code == "TOO_LARGE"
         self.status_code = TooLarge.status_code if too_large else Unprocessable.status_code

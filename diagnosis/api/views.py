@@ -28,6 +28,7 @@ from diagnosis.api.serializers import (
     ScanSerializer,
 )
 from diagnosis.models import ModelVersion, Prediction, Scan
+from diagnosis.refusals import Refusal
 from diagnosis.states import Trigger
 
 # What a multipart body has around the file: boundaries, names and the reference.
@@ -155,7 +156,7 @@ class Scans(Rows):
                 reference=given.validated_data.get("reference", ""),
                 trigger=Trigger.API,
             )
-        except intake.Refusal as refusal:
+        except Refusal as refusal:
             raise Refused(refusal) from refusal
         scan = scans_to_show(Scan.objects.filter(pk=submission.scan.pk)).get()
         response = Response(ScanSerializer(scan, context=self.get_serializer_context()).data)

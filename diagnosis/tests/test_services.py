@@ -11,7 +11,7 @@ from django.db import DatabaseError
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
 
-from diagnosis import intake, services
+from diagnosis import refusals, services
 from diagnosis.models import Label, ModelVersion, Prediction, Scan
 from diagnosis.states import FailureReason, State, Trigger
 from diagnosis.tests.factories import model_version_of, prediction_at, scan_of
@@ -79,7 +79,7 @@ def test_two_owners_of_the_same_file_have_a_scan_each(alice, bob, model_version,
 
 
 def test_a_refused_file_leaves_nothing_behind(alice, model_version, sent):
-    with pytest.raises(intake.Refusal):
+    with pytest.raises(refusals.Refusal):
         submit(alice, io.BytesIO(b"this is a letter, not a picture"))
 
     assert stored_files() == []
