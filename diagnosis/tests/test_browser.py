@@ -12,7 +12,7 @@ from diagnosis.tests.dicom_files import dicom_file, stored_values
 from diagnosis.tests.embedded import EmbeddedSite
 from diagnosis.tests.factories import PASSWORD
 from diagnosis.tests.pictures import chest_like, colourful, encoded
-from diagnosis.tests.servers import chromium_program
+from diagnosis.tests.servers import chromium_program, wait_for
 
 SEEDS = itertools.count()
 ANSWER_SECONDS = 60
@@ -110,7 +110,8 @@ def test_from_signing_up_to_a_live_answer_in_the_history_and_a_review_in_the_adm
     page.goto("/scans/")
     expect(page.get_by_text("ward 3")).to_be_visible()
     thumbnail = page.locator("main img").first
-    assert thumbnail.evaluate("image => image.complete && image.naturalWidth > 0")
+    # It is loaded lazily, so not necessarily with the page.
+    wait_for(lambda: thumbnail.evaluate("image => image.complete && image.naturalWidth > 0"))
 
     review_as_staff(browser, site, label)
     # The owner's answer stays what it was.
