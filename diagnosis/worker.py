@@ -242,7 +242,9 @@ def loaded_classifier(folder: str, sha256: str) -> "Classifier":
     # Here, because no engine survives a fork: only the child that answers ever loads one.
     from ml.classifier import Classifier
 
-    classifier = Classifier.load(Path(settings.BASE_DIR, folder), engine=settings.INFERENCE_ENGINE)
+    classifier = Classifier.load(
+        Path(settings.BASE_DIR, folder), engine=settings.INFERENCE_ENGINE, threads=settings.INFERENCE_THREADS
+    )
     if classifier.checkpoint.sha256 != sha256:
         raise CheckpointCorrupt(f"{folder} now holds version {classifier.checkpoint.sha256[:12]}, not {sha256[:12]}.")
     return classifier

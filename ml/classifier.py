@@ -42,15 +42,18 @@ class Classifier:
         self._refusal = refusal
 
     @classmethod
-    def load(cls, folder: Path, *, engine: str = "") -> Self:
+    def load(cls, folder: Path, *, engine: str = "", threads: int = 0) -> Self:
         """Load the checkpoint in `folder` and run it once, so that the first real picture is not the slow one.
 
         `engine` is one of ml.engine.ENGINES; empty, the environment or the checkpoint decides, see load_engine there.
+        It computes with so many `threads`, 0 for one on every core.
         Raises CheckpointMissing, CheckpointCorrupt, CheckpointIncompatible or EngineUnavailable.
         """
         checkpoint = Checkpoint.read(folder)
         checkpoint.verify()
-        classifier = cls(checkpoint, load_engine(checkpoint, engine), Refusal.load(checkpoint.refusal_path))
+        classifier = cls(
+            checkpoint, load_engine(checkpoint, engine, threads=threads), Refusal.load(checkpoint.refusal_path)
+        )
         try:
             classifier.classify([Image.new("L", (classifier.image_size, classifier.image_size))])
         except ValueError as error:

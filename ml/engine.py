@@ -60,11 +60,12 @@ class Engine(ABC):
         return self(pictures).features
 
 
-def load_engine(checkpoint: Checkpoint, name: str = "") -> Engine:
+def load_engine(checkpoint: Checkpoint, name: str = "", *, threads: int = 0) -> Engine:
     """Load `checkpoint`, whose files were verified, into the engine called `name`, one of ENGINES.
 
     Without a name INFERENCE_ENGINE of the environment decides, and without that the checkpoint: openvino where it has
-    a graph, else tensorflow. Raises EngineUnavailable, CheckpointMissing or CheckpointCorrupt.
+    a graph, else tensorflow. It computes with so many `threads`, 0 for one on every core. Raises EngineUnavailable,
+    CheckpointMissing or CheckpointCorrupt.
     """
     name = name or os.environ.get("INFERENCE_ENGINE", "").strip() or _usual_engine(checkpoint)
     if name not in ENGINES:
@@ -79,10 +80,11 @@ def load_engine(checkpoint: Checkpoint, name: str = "") -> Engine:
     if name == "openvino":
         from ml.serving_openvino import CompiledGraph
 
-        return CompiledGraph.load(checkpoint)
+        return CompiledGraph.load(checkpoint, threads=threads)
     from ml.model import load_network
-    from ml.serving import ServingGraph
+    from ml.serving import ServingGraph, limit_threads
 
+    limit_threads(threads)
     return ServingGraph(load_network(checkpoint))
 
 

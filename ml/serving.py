@@ -1,5 +1,7 @@
 """The engine of reference: the network itself in TensorFlow, compiled once; on a GPU where there is one."""
 
+from contextlib import suppress
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -12,6 +14,12 @@ from ml.refusal import GRID
 # Where the features for the refusal are taken. Of blocks 2 to 5, alone and together, this one parted other pictures
 # and photographic negatives from chest X-rays by the widest margin: what training doesn't need, deeper ones forget.
 FEATURE_CONVOLUTION = "block3_conv4"
+
+
+def limit_threads(threads: int) -> None:
+    """Let TensorFlow compute with so many threads, 0 for one on every core; once it has computed, nothing changes."""
+    with suppress(RuntimeError):
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
 
 
 class ServingGraph(Engine):

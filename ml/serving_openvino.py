@@ -23,29 +23,34 @@ class CompiledGraph(Engine):
 
     `precision`, one of PRECISIONS, is what the graph's operations are computed in where they are not quantised. A CPU
     without bfloat16 instructions computes them in fp32, and one that can't add products of bytes exactly computes the
-    quantised ones so too, with the same whole numbers: both more slowly, and no less exactly.
+    quantised ones so too, with the same whole numbers: both more slowly, and no less exactly. `threads` are those that
+    it computes with, 0 for one on every core.
     """
 
-    def __init__(self, graph: ov.Model, precision: str) -> None:
+    def __init__(self, graph: ov.Model, precision: str, *, threads: int = 0) -> None:
         core = ov.Core()
         hint, capability = PRECISIONS[precision]
         if capability not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             hint = "f32"
-        settings = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}
+        settings = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"} | (
+            {"INFERENCE_NUM_THREADS": threads} if threads else {}
+        )
         if not multiplies_bytes():
-            settings["LP_TRANSFORMS_MODE"] = "NO"
-        self._request = core.compile_model(graph, "CPU", settings).create_infer_request()
+            settings |= {"LP_TRANSFORMS_MODE": "NO", "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0}
+        compiled = core.compile_model(graph, "CPU", settings)
+        self.threads = compiled.get_property("INFERENCE_NUM_THREADS")
+        self._request = compiled.create_infer_request()
         self.image_size = graph.input().shape[1]
 
     @classmethod
-    def load(cls, checkpoint: Checkpoint, precision: str = "") -> Self:
+    def load(cls, checkpoint: Checkpoint, precision: str = "", *, threads: int = 0) -> Self:
         """Load the graph beside the weights of `checkpoint`, by default in the precision that its metadata say.
 
         Raises CheckpointCorrupt.
         """
         try:
             graph = ov.Core().read_model(checkpoint.graph_path, checkpoint.graph_weights_path)
-            return cls(graph, precision or checkpoint.metadata.graph_precision)
+            return cls(graph, precision or checkpoint.metadata.graph_precision, threads=threads)
         except (RuntimeError, KeyError) as error:
             raise CheckpointCorrupt(f"{checkpoint.graph_path} can't be compiled: {error}") from error
 

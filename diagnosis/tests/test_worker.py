@@ -136,8 +136,8 @@ def test_a_folder_that_holds_another_version_is_no_model(monkeypatch):
     assert prediction.reason == FailureReason.MODEL_UNAVAILABLE
 
 
-def test_the_engine_that_the_settings_name_is_the_one_that_answers(monkeypatch, settings):
-    settings.INFERENCE_ENGINE = "tensorflow"
+def test_the_engine_and_the_threads_that_the_settings_name_are_those_that_answer(monkeypatch, settings):
+    settings.INFERENCE_ENGINE, settings.INFERENCE_THREADS = "tensorflow", 3
     asked = {}
     loaded = SimpleNamespace(checkpoint=SimpleNamespace(sha256="a" * 64))
     classifier = SimpleNamespace(load=lambda folder, **options: asked.update(options) or loaded)
@@ -146,5 +146,5 @@ def test_the_engine_that_the_settings_name_is_the_one_that_answers(monkeypatch, 
 
     worker.loaded_classifier("folder", "a" * 64)
 
-    assert asked == {"engine": "tensorflow"}
+    assert asked == {"engine": "tensorflow", "threads": 3}
     worker.loaded_classifier.cache_clear()
