@@ -33,12 +33,12 @@ POINTS = {"threshold": 0.5, "uncertain_low": 0.4, "uncertain_high": 0.6}
 # predictions: 5 failed, 50 are uncertain, 20 are reviewed and 2 of these corrected; ten in all are still open.
 SCANS = """
 INSERT INTO diagnosis_scan (id, owner_id, picture, thumbnail, model_input, sha256, original_name, reference, width,
-    height, is_colour, quality_issues, created_at)
+    height, is_colour, quality_issues, created_at, modality, view_position, photometric_interpretation)
 SELECT md5('scan' || n)::uuid,
     CASE WHEN n %% 100 < %(percent)s THEN %(first)s ELSE %(first)s + 1 + n %% %(others)s END,
     'scans/' || md5('p' || n) || '.png', 'thumbnails/' || md5('t' || n) || '.jpg', '', md5('a' || n) || md5('b' || n),
     'IM-' || lpad(n::text, 7, '0') || '-0001.jpeg', CASE WHEN n %% 5 = 0 THEN 'ward ' || n %% 40 ELSE '' END,
-    1500, 1200, false, '[]', %(now)s - n * interval '20 seconds'
+    1500, 1200, false, '[]', %(now)s - n * interval '20 seconds', '', '', ''
 FROM generate_series(1, %(scans)s) AS n
 """
 PREDICTIONS = """
