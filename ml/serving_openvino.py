@@ -36,7 +36,7 @@ class CompiledGraph(Engine):
             {"INFERENCE_NUM_THREADS": threads} if threads else {}
         )
         if not multiplies_bytes():
-            settings |= {"LP_TRANSFORMS_MODE": "NO", "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0}
+            settings["LP_TRANSFORMS_MODE"] = "NO"
         compiled = core.compile_model(graph, "CPU", settings)
         self.threads = compiled.get_property("INFERENCE_NUM_THREADS")
         self._request = compiled.create_infer_request()
