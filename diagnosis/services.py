@@ -42,7 +42,7 @@ class NotStored(refusals.Refusal):
 
     def __init__(self) -> None:
         super().__init__(
-            "storage_away", "Pictures can't be stored right now, so this one was not kept. Try again in a few minutes."
+            "STORAGE_AWAY", "Pictures can't be stored right now, so this one was not kept. Try again in a few minutes."
         )
 
 

@@ -66,18 +66,22 @@ def take(*, owner, files: Sequence[tuple[str, BinaryIO]], reference: str = "") -
     """Submit each of `files`, a name and a content, and the files in each archive among them.
 
     One bad file never costs the others. Raises TooManyFiles before anything is stored. What is not reached within
-    UPLOAD_MAX_SECONDS is refused with OUT_OF_TIME: given again, what is known by then costs next to nothing.
+    UPLOAD_MAX_SECONDS is refused with OUT_OF_TIME: given again, what is known by then costs next to nothing. Once the
+    storage is away, no further file is tried: each would wait for it as long as the first one did.
     """
     parts = _opened(files)
     outcome = Outcome(given=sum(len(part) if isinstance(part, Archive) else 1 for part, _ in parts))
     if outcome.given > settings.UPLOAD_MAX_FILES:
         raise TooManyFiles(outcome.given, most=settings.UPLOAD_MAX_FILES)
     end = time.monotonic() + settings.UPLOAD_MAX_SECONDS
+    away: services.NotStored | None = None
     with ExitStack() as stack:
         reader = stack.enter_context(intake.reader_of(None))
         for place, given in enumerate(_each(parts), start=1):
             label = given.name if given.keeps_its_name else f"File {place} of {outcome.given}"
             try:
+                if away:
+                    raise away
                 if time.monotonic() > end:
                     raise _out_of_time()
                 if isinstance(given.content, Refusal):
@@ -86,6 +90,7 @@ def take(*, owner, files: Sequence[tuple[str, BinaryIO]], reference: str = "") -
                     owner=owner, upload=given.content, original_name=label, reference=reference, reader=reader
                 )
             except Refusal as refusal:
+                away = refusal if isinstance(refusal, services.NotStored) else None
                 outcome.refused.append(Refused(label, refusal.code, str(refusal), name=given.name or label))
             else:
                 outcome.submissions.append(submission)

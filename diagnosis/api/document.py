@@ -6,6 +6,7 @@ from typing import Any
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
 
+from diagnosis import intake
 from diagnosis.api.problems import MEDIA_TYPE, problem
 from diagnosis.api.serializers import DISCLAIMER, ProblemSerializer
 
@@ -35,13 +36,19 @@ PROBLEMS: dict[int, tuple[str, str, str]] = {
     ),
     422: ("INVALID", "Something given is wrong; `errors` names each field.", 'state: "DONE" is not a valid choice.'),
     429: ("THROTTLED", "Too many requests; wait as `Retry-After` says.", "Request was throttled."),
+    503: (
+        "STORAGE_AWAY",
+        "Nothing is wrong with the file and nothing was kept; send it again after `Retry-After`.",
+        "Pictures can't be stored right now, so this one was not kept. Try again in a few minutes.",
+    ),
 }
 REFUSALS = (
     "Something given is wrong: code INVALID, and `errors` names each field. Or the file is none that is read, and the "
     "code says why: EMPTY, NOT_A_PICTURE, UNSUPPORTED_FORMAT, DAMAGED, TOO_SMALL, TOO_MANY_PIXELS, SEVERAL_PAGES, "
-    "NOT_FINITE; later versions may know further ones."
+    "NOT_FINITE; of DICOM files also DICOMDIR, DICOM_DOCUMENT, WRONG_MODALITY, WRONG_BODY_PART, NOT_FRONTAL, "
+    "NO_PIXELS, UNSUPPORTED_PIXELS, UNSUPPORTED_COMPRESSION, TOO_SLOW. Later versions may know further ones."
 )
-REFUSAL_SENTENCE = "This file is not a picture; upload the X-ray as JPEG, PNG, WebP, TIFF or BMP."
+REFUSAL_SENTENCE = f"This file is not a picture; upload the X-ray as {intake.ACCEPTED}."
 
 QUEUED: dict[str, Any] = {
     "id": "3f0d2c51-93a1-4c8e-8a0e-0f6c1b7a2e94",
@@ -105,6 +112,7 @@ def scan(latest_prediction: dict[str, Any] | None) -> dict[str, Any]:
         "width": 1024,
         "height": 896,
         "quality_issues": [],
+        "dicom": None,
         "created_at": "2026-03-02T09:14:07.198Z",
         "latest_prediction": latest_prediction,
     }
@@ -144,7 +152,7 @@ def header(name: str, description: str, *statuses: int, kind: type = str, requir
     )
 
 
-RETRY_AFTER = header("Retry-After", "Seconds to wait before the next request.", 429, kind=int)
+RETRY_AFTER = header("Retry-After", "Seconds to wait before the next request.", 429, 503, kind=int)
 WHO_TO_BE = header("WWW-Authenticate", "How to say who you are.", 401)
 
 

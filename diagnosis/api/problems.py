@@ -12,7 +12,8 @@ from rest_framework.exceptions import APIException, ErrorDetail, ValidationError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
-from diagnosis import refusals
+from diagnosis import refusals, services
+from diagnosis.middleware import RETRY_SECONDS
 
 MEDIA_TYPE = "application/problem+json"
 API_ROOT = "/api/"
@@ -41,12 +42,15 @@ class TooLarge(APIException):
 
 
 class Refused(APIException):
-    """Intake refused the file: its code and its sentence are the problem's."""
+    """Intake refused the file, or it can't be stored now: its code and its sentence are the problem's."""
 
     def __init__(self, refusal: refusals.Refusal):
         super().__init__(str(refusal), refusal.code)
         too_large = refusal.code == "TOO_LARGE"
         self.status_code = TooLarge.status_code if too_large else Unprocessable.status_code
+        if isinstance(refusal, services.NotStored):
+            self.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+            self.wait = RETRY_SECONDS  # becomes Retry-After
 
 
 class FileMissing(APIException):

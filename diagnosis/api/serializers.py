@@ -6,7 +6,9 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.reverse import reverse
 
+from diagnosis import intake
 from diagnosis.api.paging import PageQuery, Strict
+from diagnosis.dicom.kept import MODALITIES, PHOTOMETRIC, VIEWS
 from diagnosis.models import Label, ModelVersion, Prediction, Review, Scan, ScanQuerySet
 from diagnosis.states import FailureReason, State, Trigger
 from ml.quality import QualityIssue
@@ -184,6 +186,30 @@ class PredictionSerializer(serializers.ModelSerializer):
         return DISCLAIMER
 
 
+class DicomSerializer(serializers.ModelSerializer):
+    """All that is kept of a DICOM file beside its pixels; null: the file doesn't say, or says it unclearly."""
+
+    modality = serializers.ChoiceField(MODALITIES, allow_null=True)
+    view_position = serializers.ChoiceField(VIEWS, allow_null=True)
+    photometric_interpretation = serializers.ChoiceField(PHOTOMETRIC, help_text="Of the file as given.")
+
+    class Meta:
+        model = Scan
+        fields = (
+            "modality",
+            "view_position",
+            "photometric_interpretation",
+            "row_spacing",
+            "column_spacing",
+            "patient_age",
+        )
+        read_only_fields = fields
+
+    def to_representation(self, scan: Scan) -> dict[str, Any]:
+        """Give null in place of an empty word."""
+        return {name: None if value == "" else value for name, value in super().to_representation(scan).items()}
+
+
 class ScanSerializer(serializers.ModelSerializer):
     """One chest X-ray, with the latest answer on it."""
 
@@ -192,7 +218,11 @@ class ScanSerializer(serializers.ModelSerializer):
     picture_url = Address("api:scan_picture", {"scan_id": "pk"}, help_text="The stored picture, a grey PNG.")
     predictions_url = Address("api:predictions", {"scan_id": "pk"})
     owner = serializers.CharField(source="owner.username", read_only=True, help_text="User name of who gave it.")
+    original_name = serializers.CharField(
+        read_only=True, help_text="Of a DICOM file a name made here: its own may be that of a person."
+    )
     quality_issues = QualityIssues()
+    dicom = serializers.SerializerMethodField(help_text="null for a picture that was no DICOM file.")
     latest_prediction = PredictionSerializer(
         read_only=True,
         allow_null=True,
@@ -214,10 +244,16 @@ class ScanSerializer(serializers.ModelSerializer):
             "width",
             "height",
             "quality_issues",
+            "dicom",
             "created_at",
             "latest_prediction",
         )
         read_only_fields = fields
+
+    @extend_schema_field(DicomSerializer(allow_null=True))
+    def get_dicom(self, scan: Scan) -> dict[str, Any] | None:
+        """Give the facts, or None."""
+        return DicomSerializer(scan).data if scan.is_dicom else None
 
     def to_representation(self, scan: Scan) -> dict[str, Any]:
         """Give it; the prediction tells of its scan, which needs no query of its own."""
@@ -232,7 +268,8 @@ class NewScanSerializer(Strict):
     # Empty files pass: intake refuses them with its own code.
     image = serializers.FileField(
         allow_empty_file=True,
-        help_text="One chest X-ray as a file. Only its pixels are kept; whatever else is in it is dropped.",
+        help_text=f"One chest X-ray as a file: {intake.ACCEPTED}. Only its pixels are kept, and of a DICOM file the "
+        "facts that `dicom` tells; whatever else is in it is dropped.",
     )
     reference = serializers.CharField(
         required=False,

@@ -132,7 +132,7 @@ class Scans(Rows):
             202: OpenApiResponse(ScanSerializer, "Kept; the answer is on its way."),
             201: OpenApiResponse(ScanSerializer, "Kept, and there is nothing to wait for: no model is active."),
             200: OpenApiResponse(ScanSerializer, "You gave this file before: the scan that is there, unchanged."),
-            **problems(400, 413, 415),
+            **problems(400, 413, 415, 503),
             **refusals(),
         },
         examples=[

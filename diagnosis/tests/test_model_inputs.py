@@ -13,6 +13,7 @@ from diagnosis import intake, services, worker
 from diagnosis.files import model_input_path
 from diagnosis.models import Prediction, Scan
 from diagnosis.states import FailureReason, State
+from diagnosis.tests.dicom_files import dicom_file
 from diagnosis.tests.factories import prediction_at, scan_of
 from diagnosis.tests.pictures import chest_like, encoded
 from ml.preprocess import CANONICAL_SIZE, canonical
@@ -52,6 +53,19 @@ def test_the_network_sees_the_same_pixels_as_in_the_whole_picture(picture):
     assert whole.size == picture.size
     assert small.size == (CANONICAL_SIZE, CANONICAL_SIZE)
     assert np.array_equal(canonical(whole), canonical(small))
+
+
+def test_a_window_for_display_is_in_the_small_picture_whoever_makes_it(alice, fake_classifier):
+    data = dicom_file(WindowCenter=2048, WindowWidth=12000)
+    scan = services.submit_scan(owner=alice, upload=io.BytesIO(data), original_name="1.dcm").scan
+    assert answered(scan).state == State.SUCCEEDED
+    scan.model_input.delete()
+    assert answered(scan).state == State.SUCCEEDED
+
+    by_intake, by_worker = (np.asarray(picture) for picture in fake_classifier.pictures)
+    assert np.array_equal(by_intake, by_worker)
+    assert by_intake.shape == (CANONICAL_SIZE, CANONICAL_SIZE)
+    assert by_intake.min() > 60, "no percentile stretched it to black"
 
 
 def test_the_worker_reads_the_small_picture_and_leaves_the_whole_one_alone(uploaded, fake_classifier):

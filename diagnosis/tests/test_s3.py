@@ -13,8 +13,9 @@ from diagnosis import bucket as bucket_module
 from diagnosis import services, worker
 from diagnosis.bucket import BucketStorage
 from diagnosis.files import StorageAway
-from diagnosis.models import Prediction, Scan
+from diagnosis.models import Prediction, Scan, Upload
 from diagnosis.states import FailureReason, State
+from diagnosis.tests.archive_files import zipped
 from diagnosis.tests.factories import active_model_version, answer_queued, prediction_at, scan_of
 from diagnosis.tests.pictures import chest_like, chest_like_16_bit, encoded
 from diagnosis.tests.s3 import KEYS, NAME, PREFIX, Bucket, nobody_there, s3_server
@@ -84,7 +85,7 @@ def answered(browser, fake_classifier, sent) -> Scan:
 def test_an_upload_is_answered_and_all_its_pictures_come_back_from_the_bucket(browser, answered, bucket, media):
     prediction = answered.predictions.get()
     assert prediction.state == State.SUCCEEDED
-    stored = [answered.picture.name, answered.thumbnail.name, prediction.heatmap.name]
+    stored = [answered.picture.name, answered.thumbnail.name, answered.model_input.name, prediction.heatmap.name]
     assert sorted(bucket.names()) == sorted(f"{PREFIX}/{name}" for name in stored)
     for address, name in (
         (page("scan_picture", answered), answered.picture.name),
@@ -127,7 +128,7 @@ def test_a_further_attempt_writes_over_the_heatmap_that_a_lost_one_left(answered
     assert worker.store_heatmap(prediction, classification, name=prediction.heatmap.name)
 
     assert bucket.read(prediction.heatmap.name).startswith(b"\x89PNG")
-    assert len(bucket.names()) == 3
+    assert len(bucket.names()) == 4
 
 
 def test_a_scan_whose_row_cannot_be_stored_leaves_no_files(browser, bucket, monkeypatch, alice):
@@ -215,6 +216,30 @@ def test_an_upload_while_the_storage_is_away_is_refused_in_words_and_nothing_is_
     assert not Scan.objects.exists()
     assert not Prediction.objects.exists()
     assert len(caplog.records) == 1, "the second file does not wait for the storage again"
+
+
+def test_the_storage_goes_away_within_an_upload_and_what_was_kept_by_then_stays(
+    browser, bucket, away, monkeypatch, sent
+):
+    submit, tried = services.submit_scan, []
+
+    def submit_and_lose_the_storage(**given):
+        tried.append(given["original_name"])
+        submission = submit(**given)
+        away()
+        return submission
+
+    monkeypatch.setattr(services, "submit_scan", submit_and_lose_the_storage)
+    pictures = {f"{seed}.png": encoded(chest_like(seed=seed), "PNG") for seed in range(4)}
+    archive = SimpleUploadedFile("all.zip", zipped(pictures))
+
+    browser.post("/scans/new/", {"image": archive})
+
+    upload = Upload.objects.get()
+    assert (upload.given, upload.scans.count()) == (4, 1)
+    told = [(file["file"], file["code"]) for file in upload.refused]
+    assert told == [(f"File {place} of 4", "STORAGE_AWAY") for place in (2, 3, 4)]
+    assert tried == ["File 1 of 4", "File 2 of 4"], "the others do not wait for the storage again"
 
 
 @pytest.mark.parametrize("name", ["scan_picture", "scan_thumbnail", "prediction_heatmap"])

@@ -1,15 +1,19 @@
 """Giving a scan: what is kept, what is refused, and what the program is told."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
+import diagnosis
+from diagnosis.api.document import REFUSALS
 from diagnosis.models import Prediction, Scan
 from diagnosis.states import State, Trigger
 from diagnosis.tests import factories
 from diagnosis.tests.api.problems import problem_of
+from diagnosis.tests.dicom_files import dicom_file
 from diagnosis.tests.pictures import chest_like, encoded
 
 SCANS = "/api/v1/scans/"
@@ -74,7 +78,7 @@ def test_the_same_file_again_leads_to_the_scan_that_is_there_unchanged(alices, m
     assert again["Retry-After"], "it is still being read"
     assert again.json() == first.json()
     assert Scan.objects.count() == Prediction.objects.count() == 1
-    assert len(files_in(media)) == 2
+    assert len(files_in(media)) == 3
 
 
 def test_the_same_file_after_its_answer_brings_the_answer_at_once(alices, model_version, fake_classifier):
@@ -118,6 +122,72 @@ def test_a_refused_file_has_its_code_and_its_sentence_and_leaves_nothing_behind(
     assert problem["instance"] == SCANS
     assert not Scan.objects.exists()
     assert files_in(media) == []
+
+
+@pytest.mark.parametrize(
+    ("elements", "code"),
+    [
+        ({"Modality": "CT"}, "WRONG_MODALITY"),
+        ({"BodyPartExamined": "HAND"}, "WRONG_BODY_PART"),
+        ({"ViewPosition": "LL"}, "NOT_FRONTAL"),
+        ({"PixelData": None}, "NO_PIXELS"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_refused_dicom_file_is_a_problem_with_its_code(alices, model_version, media, elements, code):
+    name = "Doe^Jane.dcm"
+    problem = problem_of(alices.post(SCANS, {"image": a_file(dicom_file(**elements), name)}), 422, code)
+    assert "Doe" not in json.dumps(problem)
+    assert files_in(media) == []
+
+
+def test_the_document_names_every_code_that_a_file_is_refused_with():
+    root = Path(diagnosis.__file__).parent
+    sources = [root / "intake.py", root / "refusals.py", *(root / "dicom").glob("*.py")]
+    codes = {code for source in sources for code in re.findall(r'Refusal\(\s*"([A-Z_]+)"', source.read_text())}
+    assert len(codes) > 15
+    assert codes - {"TOO_LARGE"} == set(re.findall(r"[A-Z]+(?:_[A-Z]+)*[A-Z]", REFUSALS)) - {"INVALID", "DICOM"}
+
+
+def test_a_dicom_file_is_kept_with_its_facts_and_a_name_of_ours(alices, model_version):
+    data = dicom_file(PatientAge="061Y", ImagerPixelSpacing=[0.2, 0.2], PatientName="Doe^Jane")
+    response = alices.post(SCANS, {"image": a_file(data, "Doe^Jane.dcm")})
+    assert response.status_code == 202
+    scan = response.json()
+    assert scan["original_name"] == f"DICOM {scan['sha256'][:8]}"
+    assert "Doe" not in response.content.decode()
+    assert scan["dicom"] == {
+        "modality": "CR",
+        "view_position": "PA",
+        "photometric_interpretation": "MONOCHROME2",
+        "row_spacing": 0.2,
+        "column_spacing": 0.2,
+        "patient_age": 61,
+    }
+
+
+def test_what_a_dicom_file_does_not_say_is_null_and_another_picture_has_no_facts(alices, model_version):
+    silent = alices.post(SCANS, {"image": a_file(dicom_file(Modality=None, ViewPosition=None), "1")}).json()
+    assert silent["dicom"] == {
+        "modality": "CR",  # its class says so
+        "view_position": None,
+        "photometric_interpretation": "MONOCHROME2",
+        "row_spacing": None,
+        "column_spacing": None,
+        "patient_age": None,
+    }
+    assert alices.post(SCANS, {"image": an_xray()}).json()["dicom"] is None
+
+
+def test_while_the_storage_is_away_the_program_is_told_when_to_try_again(alices, model_version, media, monkeypatch):
+    def refuse(*_args, **_options):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("django.db.models.fields.files.FieldFile.save", refuse)
+    response = alices.post(SCANS, {"image": an_xray()})
+    problem_of(response, 503, "STORAGE_AWAY")
+    assert int(response["Retry-After"]) > 0
+    assert not Scan.objects.exists()
 
 
 def test_too_large_a_file_is_413(alices, settings, media):
