@@ -76,7 +76,7 @@ RATIOS: dict[str, Ratio] = {
         difference(("uploads", "one.eager"), ("uploads", "engine")),
     ),
     "upload_as_shown_minus_engine_ms": Ratio(
-        "The same until the page shows it, in ms",
+        "From the upload until the page shows the answer, beyond the engine's own time, in ms",
         "",
         difference(("uploads", "one.as_shown"), ("uploads", "engine")),
     ),
@@ -86,7 +86,7 @@ RATIOS: dict[str, Ratio] = {
         quotient(("uploads", "eight.rate"), ("uploads", "engine.rate")),
     ),
     "beside_a_batch_vs_alone": Ratio(
-        "The same while a batch keeps the only worker busy takes so many times longer",
+        "From the upload until the answer is there takes so many times longer while a batch keeps the only worker busy",
         "",
         quotient(("beside_a_batch", "beside"), ("beside_a_batch", "alone")),
     ),
