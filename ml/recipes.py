@@ -82,8 +82,8 @@ RECIPES["matched"] = dataclasses.replace(
     RECIPES["robust"], augmentation="matched", head_epochs=0, fine_tune_epochs=5, fine_tune_learning_rate=4e-5
 )
 
-# The last part: from the network of "matched" on at the resolution of the data. What was learned at 128 pixels starts
-# it (progressive resizing), so that the costly steps are few.
+# A longer way: from the network of "matched" on at the resolution of the data. What was learned at 128 pixels starts it
+# (progressive resizing), so that the costly steps are few.
 RECIPES["sharp"] = dataclasses.replace(
     RECIPES["matched"], image_size=224, fine_tune_epochs=8, fine_tune_learning_rate=4e-5
 )

@@ -124,6 +124,14 @@ def test_the_shipped_model_refuses_the_same_xrays_inverted_or_turned(shipped, he
     assert sum(answer.is_chest_xray for answer in answers) <= 1
 
 
+@pytest.mark.parametrize("add", [with_wires, with_devices, with_text])
+def test_the_shipped_model_answers_on_them_with_leads_devices_or_text_too(shipped, held_out_xrays, add):
+    rng = np.random.default_rng(4)
+    answers = shipped.classify([add(canonical(picture), rng) for picture in held_out_xrays])
+
+    assert sum(not answer.is_chest_xray for answer in answers) <= 1
+
+
 def test_the_same_seed_gives_the_same_detector(graph, chests):
     one, other = (fit_for(graph.features, chests[:4], seed=2) for _ in range(2))
 
