@@ -1,7 +1,13 @@
 """The graph says what the network in TensorFlow says: answers, features for the refusal, heatmaps."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import keras
 import numpy as np
+import openvino
 import pytest
 from PIL import Image
 
@@ -14,6 +20,7 @@ from ml.serving import ServingGraph
 from ml.serving_openvino import CompiledGraph
 from ml.tests.conftest import strengthen
 
+PROJECT = Path(__file__).parents[2]
 CHESTS = [chest_like(240, 240, seed=1), chest_like(200, 300, seed=2)]
 PICTURES = [*CHESTS, Image.linear_gradient("L"), Image.new("L", (9, 9))]
 
@@ -118,23 +125,49 @@ def test_another_network_has_no_graph(changed):
         build_graph(model)
 
 
-def test_a_cpu_without_byte_products_computes_the_same_whole_numbers_in_fractions(monkeypatch):
+@pytest.fixture(scope="module")
+def int8():
+    """A graph in whole numbers; not to be changed."""
     (candidate,) = (candidate for candidate in CANDIDATES if candidate.name == "int8")
-    graph = candidate.graph(network(), [chest_like(224, 224, seed=seed) for seed in range(8)], seed=1)
-    usual = CompiledGraph(graph, "fp32")(CHESTS)
+    return candidate.graph(network(), [chest_like(224, 224, seed=seed) for seed in range(8)], seed=1)
+
+
+def test_a_cpu_without_byte_products_computes_the_same_whole_numbers_in_fractions(int8, monkeypatch):
+    usual = CompiledGraph(int8, "fp32")(CHESTS)
     monkeypatch.setattr(serving_openvino, "multiplies_bytes", lambda: False)
 
-    exact = CompiledGraph(graph, "fp32")
+    exact = CompiledGraph(int8, "fp32")
 
     told = [operation.get_rt_info() for operation in exact._request.get_compiled_model().get_runtime_model().get_ops()]
-    # A dense layer is named by its kernel, which lies in memory as bytes.
-    found = {info["runtimePrecision"].astype(str) for info in told if info["layerType"].astype(str) == "Convolution"}
-    assert found == {"f32"}
+    products = [info for info in told if info["layerType"].astype(str) in ("Convolution", "FullyConnected")]
+    assert {info["runtimePrecision"].astype(str) for info in products} == {"f32"}
     # Nineteen layers of random numbers carry each rounding far; their heatmaps are noise.
     got = exact(CHESTS)
     for name in ("logits", "features"):
         wanted = getattr(usual, name)
         np.testing.assert_allclose(getattr(got, name), wanted, atol=0.05 * np.abs(wanted).max(), err_msg=name)
+
+
+def test_a_cpu_that_has_nothing_beyond_avx2_answers_too(int8, tmp_path, monkeypatch):
+    openvino.save_model(int8, tmp_path / "graph.xml", compress_to_fp16=False)
+    code = f"""
+import openvino
+from ml import serving_openvino
+from ml.tests.test_graph import CHESTS
+serving_openvino.multiplies_bytes = lambda: False
+graph = openvino.Core().read_model({str(tmp_path / "graph.xml")!r})
+print(*serving_openvino.CompiledGraph(graph, "fp32")(CHESTS).logits.ravel())
+"""
+    # OpenVINO's library of kernels takes this for what the CPU has.
+    environment = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, cwd=PROJECT)
+    assert done.returncode == 0, done.stderr
+    monkeypatch.setattr(serving_openvino, "multiplies_bytes", lambda: False)
+
+    expected = CompiledGraph(int8, "fp32")(CHESTS).logits.ravel()
+
+    found = [float(logit) for logit in done.stdout.split()]
+    np.testing.assert_allclose(found, expected, atol=0.02 * np.abs(expected).max())
 
 
 def test_it_computes_with_as_many_threads_as_it_is_told():
