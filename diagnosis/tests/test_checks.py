@@ -1,5 +1,6 @@
 """The system checks: a bad place to run in is named, with what to do about it."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from django.core.checks import run_checks
 
 from diagnosis import checks
 from diagnosis.tests.checkpoints import checkpoint_in
-from ml.checkpoint import METADATA_FILE, REFUSAL_FILE, WEIGHTS_FILE
+from ml.checkpoint import GRAPH_FILE, METADATA_FILE, REFUSAL_FILE, WEIGHTS_FILE
 
 
 @pytest.fixture
@@ -37,12 +38,19 @@ def test_a_damaged_checkpoint_is_named(checkpoint):
 
 
 def test_a_checkpoint_of_another_format_is_named_with_the_way_out(checkpoint):
-    told = (checkpoint / METADATA_FILE).read_text().replace('"format_version": 2', '"format_version": 1')
-    (checkpoint / METADATA_FILE).write_text(told)
+    told = json.loads((checkpoint / METADATA_FILE).read_text())
+    (checkpoint / METADATA_FILE).write_text(json.dumps(told | {"format_version": 1}))
     [message] = checks.check_checkpoint(None)
     assert "The shipped checkpoint can't answer." in message.msg
     assert "format_version = 1" in message.msg
     assert "install_shipped_model" in message.hint
+
+
+def test_a_graph_that_its_metadata_name_and_that_is_not_there_is_named(checkpoint):
+    told = json.loads((checkpoint / METADATA_FILE).read_text())
+    (checkpoint / METADATA_FILE).write_text(json.dumps(told | {"graph_sha256": "a" * 64}))
+    [message] = checks.check_checkpoint(None)
+    assert f"{GRAPH_FILE} is missing" in message.msg
 
 
 @pytest.mark.parametrize("file", [WEIGHTS_FILE, REFUSAL_FILE])
