@@ -59,6 +59,7 @@ def s3_server() -> Iterator[Bucket]:
     server.start()
     host, port = server.get_host_and_port()
     bucket = Bucket(f"http://{host}:{port}")
+    bucket.empty()  # what another server left: moto keeps all buckets of a process in one place
     try:
         yield bucket
     finally:
