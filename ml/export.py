@@ -34,7 +34,7 @@ from ml.parity import Parity, compare
 from ml.preprocess import model_input
 from ml.quantisation import CANDIDATES, Candidate
 from ml.serving import ServingGraph
-from ml.serving_openvino import CompiledGraph, write_graph
+from ml.serving_openvino import CompiledGraph, as_written, write_graph
 from ml.stress import Passes, ask, choose, some_passes
 
 # Rounds of one picture for each engine in turn: the machine's other work hits all of them alike.
@@ -139,7 +139,8 @@ class Trial:
     def describe(self, candidate: Candidate) -> str:
         """Try `candidate`, keep it if it is the first that keeps the answers, and say how it went."""
         began = time.monotonic()
-        graph = candidate.graph(self._network, self.data.pictures, seed=self._seed)
+        # What is compared is what would be shipped.
+        graph = as_written(candidate.graph(self._network, self.data.pictures, seed=self._seed))
         engine = CompiledGraph(graph, candidate.precision)
         parity = self._parity(self._read(engine))
         self.engines[candidate.name], self.parities[candidate.name] = engine, parity

@@ -2,13 +2,14 @@
 
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Self
 
 import numpy as np
 import openvino as ov
 from openvino.passes import ConstantFolding, Manager
 
-from ml.checkpoint import Checkpoint, CheckpointCorrupt
+from ml.checkpoint import GRAPH_FILE, Checkpoint, CheckpointCorrupt
 from ml.engine import Engine, Outputs
 
 # What OpenVINO calls a precision, and what a CPU has to be able to do for it.
@@ -63,13 +64,11 @@ class CompiledGraph(Engine):
 
 
 def _with_wide_kernels(graph: ov.Model) -> ov.Model:
-    """Give a copy whose kernels are float32: OpenVINO widens those of a dense layer by instructions beyond AVX2."""
+    """Give a copy whose kernels are float32: OpenVINO widens those of a dense layer by instructions beyond AVX2.
+
+    NNCF forbids that in the graphs that it makes, until they were in a file.
+    """
     wide, passes = graph.clone(), Manager()
-    for node in wide.get_ops():
-        # A graph that comes from NNCF and not from a file forbids it.
-        told = node.get_rt_info()
-        for name in [name for name in told.keys() if name.startswith("DisableConstantFolding")]:  # noqa: SIM118
-            del told[name]
     passes.register_pass(ConstantFolding())
     passes.run_passes(wide)
     return wide
@@ -81,6 +80,16 @@ def multiplies_bytes() -> bool:
         return bool(BYTE_PRODUCTS & set(Path("/proc/cpuinfo").read_text().split()))
     except OSError:
         return False
+
+
+def as_written(graph: ov.Model) -> ov.Model:
+    """Give `graph` as a file brings it back: its numbers in half precision, without what was noted at its making."""
+    core = ov.Core()
+    core.set_property({"ENABLE_MMAP": False})  # the folder goes
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / GRAPH_FILE
+        ov.save_model(graph, path, compress_to_fp16=True)
+        return core.read_model(path)
 
 
 def write_graph(graph: ov.Model, checkpoint: Checkpoint) -> None:
