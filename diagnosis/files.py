@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
-from django.db.models.signals import post_delete
+from django.db.models.signals import post_delete, pre_delete
 from django.dispatch import receiver
 
 from ml.preprocess import PREPROCESSING
@@ -44,6 +44,15 @@ def heatmap_path(prediction: "Prediction", filename: str) -> str:
     """Store under the prediction's own id, which is random too: a further attempt writes over what a lost one left."""
     name = prediction.pk.hex
     return f"heatmaps/{name[:2]}/{name}.png"
+
+
+@receiver(pre_delete, sender="diagnosis.Scan")
+def ask_the_storage(sender: type["Scan"], instance: "Scan", **kwargs: Any) -> None:
+    """Let nobody be told that a scan is gone, with its owner or by itself, while its files can't be deleted.
+
+    Raises StorageAway, which ends the transaction that deletes.
+    """
+    instance.picture.storage.exists(instance.picture.name or "")
 
 
 @receiver(post_delete, sender="diagnosis.Scan")

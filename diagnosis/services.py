@@ -234,10 +234,8 @@ def record_review(*, prediction: Prediction, reviewer, label: Label | str, note:
 def erase_scan(*, scan: Scan) -> None:
     """Delete a scan with all its predictions and reviews; its files go when the transaction commits.
 
-    An upload goes with the last of its scans. Raises StorageAway, and then nothing is deleted: nobody must be told that
-    a picture is gone which is still there.
+    An upload goes with the last of its scans. Raises files.StorageAway, and then nothing is deleted.
     """
-    scan.picture.storage.exists(scan.picture.name or "")
     with transaction.atomic():
         uploads = list(Upload.objects.filter(scans=scan).values_list("pk", flat=True))
         scan.delete()

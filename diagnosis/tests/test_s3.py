@@ -259,10 +259,19 @@ def test_the_other_pages_go_on_while_the_storage_is_away(browser, answered, away
     assert browser.get(page("scan_detail", answered)).status_code == 200
 
 
+@pytest.mark.django_db(transaction=True)
 def test_nobody_is_told_that_a_picture_is_gone_while_it_cannot_be_deleted(browser, answered, away):
     away()
     assert browser.post(page("scan_delete", answered)).status_code == 503
     assert Scan.objects.filter(pk=answered.pk).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nobody_is_deleted_while_their_pictures_cannot_be(alice, answered, away):
+    away()
+    with pytest.raises(StorageAway):
+        alice.delete()
+    assert Scan.objects.filter(pk=answered.pk, owner=alice).exists()
 
 
 def test_a_prediction_waits_for_the_storage_however_often_it_is_tried_and_is_answered_then(
