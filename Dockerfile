@@ -11,6 +11,7 @@ RUN printf '%s\n' '[databases]' '* = host=postgres port=5432' '%include /etc/pgb
 USER postgres
 EXPOSE 6432
 CMD ["sh", "-c", "umask 077 && printf '\"%s\" \"%s\"\\n' \"$POSTGRES_USER\" \"$POSTGRES_PASSWORD\" > /tmp/users && exec pgbouncer /etc/pgbouncer/site.ini"]
+
 FROM python:3.11-slim AS packages-web
 RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH
