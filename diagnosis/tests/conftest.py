@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from celery import Celery
 from django.apps import apps
 from django.contrib.auth.models import Group
 from django.core.cache import cache
@@ -78,6 +79,15 @@ def rita(db):
 def sam(db):
     """The superuser."""
     return factories.person("sam", is_staff=True, is_superuser=True)
+
+
+@pytest.fixture(scope="session")
+def celery_app() -> Iterator[Celery]:
+    """The site's Celery, whose connections to the broker end with the run: a pool that was closed opens no more."""
+    from pneumonia_site.celery import app
+
+    yield app
+    app.pool.force_close_all()
 
 
 @pytest.fixture(scope="session")

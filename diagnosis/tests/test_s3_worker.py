@@ -29,11 +29,11 @@ def bucket() -> Iterator[Bucket]:
 
 
 @pytest.fixture(scope="module")
-def running_worker(django_db_setup, django_db_blocker, tiny_checkpoint, bucket, tmp_path_factory) -> Iterator[Worker]:
-    from pneumonia_site.celery import app
-
+def running_worker(
+    django_db_setup, django_db_blocker, tiny_checkpoint, bucket, celery_app, tmp_path_factory
+) -> Iterator[Worker]:
     folder = tmp_path_factory.mktemp("worker")
-    app.control.purge()
+    celery_app.control.purge()
     with contextlib.ExitStack() as stack:
         pool = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pneumonia-tests-")))
         pool.chmod(0o711)
@@ -47,7 +47,6 @@ def running_worker(django_db_setup, django_db_blocker, tiny_checkpoint, bucket, 
             "CUDA_VISIBLE_DEVICES": "-1",
         }
         worker = Worker(environment, folder)
-        stack.callback(app.pool.force_close_all)
         stack.callback(worker.kill_all)
         with django_db_blocker.unblock():
             services.register_model(folder=tiny_checkpoint, activate=True)

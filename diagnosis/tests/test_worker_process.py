@@ -113,11 +113,9 @@ def short_time_limits(monkeypatch) -> None:
 
 @pytest.fixture(scope="module")
 def running_worker(
-    django_db_setup, django_db_blocker, tiny_checkpoint, shared_media, tmp_path_factory
+    django_db_setup, django_db_blocker, tiny_checkpoint, shared_media, celery_app, tmp_path_factory
 ) -> Iterator[Worker]:
     """One worker for all tests here; a test that kills it leaves another one."""
-    from pneumonia_site.celery import app
-
     folder = tmp_path_factory.mktemp("worker")
     database = connection.settings_dict
     environment = {
@@ -128,7 +126,7 @@ def running_worker(
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "CUDA_VISIBLE_DEVICES": "-1",
     }
-    app.control.purge()
+    celery_app.control.purge()
     worker = Worker(environment, folder)
     try:
         with django_db_blocker.unblock():
@@ -138,7 +136,6 @@ def running_worker(
         yield worker
     finally:
         worker.kill_all()
-        app.pool.force_close_all()
 
 
 @pytest.fixture
