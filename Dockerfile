@@ -48,4 +48,5 @@ FROM site AS worker
 COPY --from=packages-worker /opt/venv /opt/venv
 ENV TF_CPP_MIN_LOG_LEVEL=2
 USER site
-CMD ["celery", "-A", "pneumonia_site", "worker", "--loglevel", "INFO"]
+# Without asking the other workers at the start, which takes a second, or telling them things that nobody reads.
+CMD ["celery", "-A", "pneumonia_site", "worker", "--loglevel", "INFO", "--without-mingle", "--without-gossip"]

@@ -87,6 +87,7 @@ class Site:
         ready = var / "worker.ready"
         ready.unlink(missing_ok=True)
         command = [sys.executable, "-m", "celery", "-A", "pneumonia_site", "worker", "--loglevel", "INFO"]
+        command += ["--without-mingle", "--without-gossip"]
         with self._running([*command, "--hostname", f"{name}@%h"], name, VAR_DIR=str(var)) as (process, log):
             if wait:
                 wait_for(

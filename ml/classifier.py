@@ -1,6 +1,7 @@
 """The small door before the heavy thing: load a checkpoint, ask it about pictures."""
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -10,8 +11,9 @@ from PIL import Image
 
 from ml.calibration import Calibration
 from ml.checkpoint import Checkpoint, CheckpointCorrupt
-from ml.engine import Engine, load_engine
+from ml.engine import Engine, Outputs, load_engine
 from ml.labels import LABELS, NORMAL, PNEUMONIA
+from ml.preprocess import model_input
 from ml.quality import is_colour
 from ml.refusal import Refusal
 
@@ -50,10 +52,8 @@ class Classifier:
         Raises CheckpointMissing, CheckpointCorrupt, CheckpointIncompatible or EngineUnavailable.
         """
         checkpoint = Checkpoint.read(folder)
-        checkpoint.verify()
-        classifier = cls(
-            checkpoint, load_engine(checkpoint, engine, threads=threads), Refusal.load(checkpoint.refusal_path)
-        )
+        loaded = load_engine(checkpoint, engine, threads=threads)
+        classifier = cls(checkpoint, loaded, Refusal.load(checkpoint.refusal_path))
         try:
             classifier.classify([Image.new("L", (classifier.image_size, classifier.image_size))])
         except ValueError as error:
@@ -77,9 +77,26 @@ class Classifier:
         """Answer for each picture, of any mode and size; an empty sequence gives an empty list."""
         if not pictures:
             return []
-        outputs = self._graph(pictures)
+        return self._judged(self._graph(pictures), [is_colour(picture) for picture in pictures])
+
+    def classify_each(self, pictures: Iterable[Image.Image]) -> Iterator[Classification]:
+        """Answer for pictures, of any mode and size, one after the other in their order.
+
+        A few are taken ahead of the answer that is given, so that the network works while the caller does.
+        """
+        coloured: deque[bool] = deque()
+
+        def inputs() -> Iterator[np.ndarray]:
+            for picture in pictures:
+                coloured.append(is_colour(picture))
+                yield model_input(picture, self.image_size)
+
+        for outputs in self._graph.read_each(inputs()):
+            yield self._judged(outputs, [coloured.popleft()])[0]
+
+    def _judged(self, outputs: Outputs, coloured: list[bool]) -> list[Classification]:
         probabilities = self._calibration.probability(outputs.logits.astype(np.float64))
-        refused = self._refusal.refuses(outputs.features) | [is_colour(picture) for picture in pictures]
+        refused = self._refusal.refuses(outputs.features) | coloured
         threshold = self.checkpoint.metadata.threshold
         labels = [PNEUMONIA if probability >= threshold else NORMAL for probability in probabilities]
         return [

@@ -8,8 +8,11 @@ Neither library is imported here: a process loads the one that it answers with.
 
 import importlib.util
 import os
+import sys
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -18,10 +21,14 @@ from PIL import Image
 from ml.checkpoint import Checkpoint, CheckpointError, CheckpointMissing
 from ml.preprocess import model_input
 
-ENGINES = ("openvino", "tensorflow")
+# Where each is.
+ENGINES = {"openvino": "ml.serving_openvino", "tensorflow": "ml.serving"}
 
 # What one call holds in memory at most.
 BATCH = 16
+
+# Of a stream, by each thread of the network's: one that it reads, one that it finds when that is done.
+TAKEN_AHEAD = 2
 
 
 class EngineUnavailable(CheckpointError):
@@ -45,6 +52,23 @@ class Engine(ABC):
     def read(self, inputs: np.ndarray) -> Outputs:
         """Read (n, image_size, image_size, 1) float32 grey levels 0..255, n at least 1."""
 
+    def read_each(self, inputs: Iterable[np.ndarray]) -> Iterator[Outputs]:
+        """Read (image_size, image_size, 1) grey levels one after the other, in their order; n is 1 in each Outputs.
+
+        Two are taken ahead of the one that is given, so that the network works while the caller does.
+        """
+        taken: deque[Future[Outputs]] = deque()
+        with ThreadPoolExecutor(max_workers=1) as network:
+            try:
+                for one in inputs:
+                    taken.append(network.submit(self.read, one[np.newaxis]))
+                    if len(taken) > TAKEN_AHEAD:
+                        yield taken.popleft().result()
+                while taken:
+                    yield taken.popleft().result()
+            finally:
+                network.shutdown(cancel_futures=True)
+
     def __call__(self, pictures: Sequence[Image.Image]) -> Outputs:
         """Read at least one picture, of any mode and size, as the site does."""
         batches = [pictures[start : start + BATCH] for start in range(0, len(pictures), BATCH)]
@@ -61,7 +85,7 @@ class Engine(ABC):
 
 
 def load_engine(checkpoint: Checkpoint, name: str = "", *, threads: int = 0) -> Engine:
-    """Load `checkpoint`, whose files were verified, into the engine called `name`, one of ENGINES.
+    """Verify the files of `checkpoint` and load it into the engine called `name`, one of ENGINES.
 
     Without a name INFERENCE_ENGINE of the environment decides, and without that the checkpoint: openvino where it has
     a graph, else tensorflow. It computes with so many `threads`, 0 for one on every core. Raises EngineUnavailable,
@@ -77,6 +101,14 @@ def load_engine(checkpoint: Checkpoint, name: str = "", *, threads: int = 0) -> 
         )
     if importlib.util.find_spec(name) is None:
         raise EngineUnavailable(_absent(checkpoint, name))
+    # OpenVINO brings its converter along, which reports each import to its makers' statistics. Nothing converts where a
+    # graph is served: without it nothing is reported, and less is loaded.
+    sys.modules.setdefault("openvino.tools.ovc", None)  # type: ignore[arg-type]
+    # A worker starts sooner: files are hashed beside Python, which imports the library meanwhile.
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        verified = beside.submit(checkpoint.verify)
+        importlib.import_module(ENGINES[name])
+        verified.result()
     if name == "openvino":
         from ml.serving_openvino import CompiledGraph
 

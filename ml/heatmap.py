@@ -22,6 +22,13 @@ INFERNO = np.array(
     np.float32,
 )
 
+# The colour of each of 256 degrees of heat, with the degree as its opacity: (256, 4).
+_HEAT = np.arange(256)
+_COLOURS = np.stack(
+    [*(np.interp(_HEAT, np.linspace(0, 255, len(INFERNO)), channel) for channel in INFERNO.T), _HEAT], axis=-1
+)
+_COLOURS = np.rint(_COLOURS).astype(np.uint8)
+
 
 def smooth(heatmap: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Enlarge a coarse (rows, columns) map of 0..1 to `size` (width, height): (height, width) float32, 0..1.
@@ -42,7 +49,4 @@ def heatmap_image(heatmap: np.ndarray, size: tuple[int, int] = (CANONICAL_SIZE, 
     Without heat it is transparent; the more heat, the lighter and the more opaque. Raises ValueError for what is no
     such map.
     """
-    heat = smooth(heatmap, size)
-    places = np.linspace(0, 1, len(INFERNO))
-    colours = [np.interp(heat, places, INFERNO[:, channel]) for channel in range(3)]
-    return Image.fromarray(np.rint(np.stack([*colours, 255 * heat], axis=-1)).astype(np.uint8), "RGBA")
+    return Image.fromarray(_COLOURS[np.rint(255 * smooth(heatmap, size)).astype(np.uint8)], "RGBA")

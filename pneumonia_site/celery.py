@@ -7,6 +7,9 @@ from celery import Celery
 from celery.signals import worker_init, worker_process_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "pneumonia_site.settings")
+# Celery would run the site's checks at each start of a worker, and load every page for them. Whoever migrates the
+# database has run them.
+os.environ.setdefault("CELERY_SKIP_CHECKS", "true")
 
 app = Celery("pneumonia_site")
 app.config_from_object("django.conf:settings", namespace="CELERY")

@@ -18,6 +18,8 @@ def healthz(request: HttpRequest) -> HttpResponse:
     return HttpResponse("ok\n", content_type="text/plain")
 
 
+admin.autodiscover()
+
 urlpatterns = [
     path("", include("diagnosis.urls")),
     path("api/", include("diagnosis.api.urls")),

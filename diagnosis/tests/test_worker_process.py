@@ -43,6 +43,7 @@ class Worker:
     def start(self) -> None:
         """Start it and wait until it takes messages."""
         command = [sys.executable, "-m", "celery", "-A", "pneumonia_site", "worker", "--loglevel", "INFO"]
+        command += ["--without-mingle", "--without-gossip"]
         environment = os.environ | self.environment
         with (self.folder / f"log-{len(self.processes) + 1}").open("w") as log:
             started = subprocess.Popen(

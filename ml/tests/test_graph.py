@@ -102,6 +102,17 @@ def test_one_picture_after_the_other_gives_what_each_gives_alone():
             np.testing.assert_array_equal(whole[place : place + 1], alone)
 
 
+def test_a_stream_gives_each_picture_its_own_answer_whatever_reads_at_the_same_time():
+    engine = CompiledGraph(build_graph(network()), "fp32", threads=2)
+    pictures = np.random.default_rng(2).uniform(0, 255, (11, 32, 32, 1)).astype(np.float32)
+
+    streamed = list(engine.read_each(iter(pictures)))
+
+    for picture, outputs in zip(pictures, streamed, strict=True):
+        for one, other in zip(outputs, engine.read(picture[np.newaxis]), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+
+
 def test_what_leads_to_no_answer_is_named_so():
     """Their names keep them out of quantisation."""
     nodes = {node.get_friendly_name(): node for node in build_graph(network()).get_ops()}
