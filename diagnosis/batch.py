@@ -2,12 +2,10 @@
 
 import time
 import uuid
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import chain, islice
+from itertools import islice
 from typing import Any
 
 from django.conf import settings
@@ -21,8 +19,8 @@ from diagnosis.states import FailureReason, State, Trigger
 PAGE = 500
 POLL_SECONDS = 0.2
 
-# Inline, beside the one that the model has: ready when it becomes free.
-BEGUN_AHEAD = 1
+# So many are asked for in one transaction, and by one message: a person whose upload comes in between waits that long.
+AT_ONCE = 8
 
 # So many in a row without any answer: the fault is the model, and asking on would only cover old answers with failures.
 MODEL_UNAVAILABLE_LIMIT = 10
@@ -95,8 +93,7 @@ def through_the_queue(choice: Choice, *, ahead: int) -> Iterator[list[str]]:
     At most `ahead` predictions wait at a time: who uploads a scan meanwhile is served soon, and an interrupted batch
     leaves little behind. Raises BatchStopped.
     """
-    unfinished = (prediction.pk for prediction in oldest_first(choice.unfinished(), by="requested_at"))
-    yield from follow(islice(chain(unfinished, ask(choice)), choice.limit), ahead=ahead)
+    yield from follow(work_of(choice, choice.unfinished(), at_once=min(AT_ONCE, ahead)), ahead=ahead)
 
 
 def in_this_process(choice: Choice) -> Iterator[list[str]]:
@@ -104,76 +101,59 @@ def in_this_process(choice: Choice) -> Iterator[list[str]]:
 
     Raises CheckpointError before anything is asked for, or BatchStopped.
     """
-    # Here, because this loads TensorFlow.
-    from diagnosis import worker
+    # Here, because this loads the model's engine.
+    from diagnosis import stream, worker
 
     version = choice.model_version
     worker.loaded_classifier(version.folder, version.sha256)
-    queued = oldest_first(choice.unfinished().filter(state=State.QUEUED), by="requested_at")
-    work = islice(chain((row.pk for row in queued), ask(choice, enqueue=False)), choice.limit)
+    queued = choice.unfinished().filter(state=State.QUEUED)
     task = f"inline-{uuid.uuid4()}"
-    elsewhere = []
+    elsewhere: set[uuid.UUID] = set()
     try:
-        for prediction_id in read_ahead(work, task=task):
-            outcomes = take_finished({prediction_id})
-            if not outcomes:
-                elsewhere.append(prediction_id)
-            yield outcomes
+        work = work_of(choice, queued, at_once=stream.AT_ONCE, enqueue=False)
+        for done in stream.answer_all(work, model_version=version, task_id=task):
+            waiting = set(done)
+            yield take_finished(waiting)
+            elsewhere |= waiting
     except BaseException:
         # Ctrl-C in the middle: nobody else knows that these were dropped.
-        Prediction.objects.open().filter(claimed_by__startswith=task).put_back()
+        Prediction.objects.open().filter(claimed_by=task).put_back()
         raise
     # requeue_stale gave them to a worker before this process could claim them.
     yield from follow(iter(elsewhere), ahead=PAGE)
 
 
-def read_ahead(work: Iterator[uuid.UUID], *, task: str) -> Iterator[uuid.UUID]:
-    """Answer the predictions of `work` in their order; give each when nothing more can be done about it here.
+def work_of(
+    choice: Choice, unfinished: QuerySet[Prediction], *, at_once: int, enqueue: bool = True
+) -> Iterator[uuid.UUID]:
+    """Give what is `unfinished`, then ask for what was not asked for yet; at most the limit of `choice` together."""
+    left = choice.limit
+    for prediction in islice(oldest_first(unfinished, by="requested_at"), left):
+        yield prediction.pk
+        left = None if left is None else left - 1
+    yield from ask(choice, limit=left, at_once=at_once, enqueue=enqueue)
 
-    The model works in a thread of its own and never waits: meanwhile the next one is asked for, claimed and decoded,
-    and the last one is recorded. The database is used by the calling thread alone.
+
+def ask(
+    choice: Choice, *, limit: int | None = None, at_once: int = AT_ONCE, enqueue: bool = True
+) -> Iterator[uuid.UUID]:
+    """Ask for the answers as the iterator is consumed, `at_once` by one message, `limit` at most in all.
+
+    Raises BatchStopped when the broker is away.
     """
-    from diagnosis import worker
-
-    begun: deque[tuple[worker.Reading, Future]] = deque()
-
-    def ended() -> uuid.UUID:
-        reading, answer = begun.popleft()
-        worker.end(reading, answer.result)
-        return reading.prediction.pk
-
-    model = ThreadPoolExecutor(max_workers=1)
-    try:
-        for number, prediction_id in enumerate(work):
-            reading = worker.begin(str(prediction_id), task_id=f"{task}-{number}")
-            if not reading:
-                yield prediction_id
-                continue
-            begun.append((reading, model.submit(worker.classify, reading)))
-            if len(begun) > BEGUN_AHEAD:
-                yield ended()
-        while begun:
-            yield ended()
-    finally:
-        model.shutdown(cancel_futures=True)
-
-
-def ask(choice: Choice, *, enqueue: bool = True) -> Iterator[uuid.UUID]:
-    """Ask for the answers one by one as the iterator is consumed. Raises BatchStopped when the broker is away."""
-    for scan in oldest_first(choice.to_ask(), by="created_at"):
-        try:
-            prediction = services.request_prediction(
-                scan=scan, model_version=choice.model_version, trigger=Trigger.COMMAND, enqueue=enqueue
-            )
-        except Scan.DoesNotExist:
-            continue  # erased since this page was read
-        if enqueue and Prediction.objects.filter(pk=prediction.pk, state=State.QUEUED, enqueued_at=None).exists():
+    scans = islice(oldest_first(choice.to_ask(), by="created_at"), limit)
+    while some := list(islice(scans, at_once)):
+        predictions = services.request_predictions(
+            scans=some, model_version=choice.model_version, trigger=Trigger.COMMAND, enqueue=enqueue
+        )
+        asked = [prediction.pk for prediction in predictions]
+        if enqueue and Prediction.objects.filter(pk__in=asked, state=State.QUEUED, enqueued_at=None).exists():
             raise BatchStopped(
                 "The broker is away. What was asked for is kept; when the broker is back, run "
                 "requeue_stale_predictions (beat does so every minute), then this command again: it goes on where it "
                 "stopped."
             )
-        yield prediction.pk
+        yield from asked
 
 
 def follow(work: Iterator[uuid.UUID], *, ahead: int) -> Iterator[list[str]]:

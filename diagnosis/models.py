@@ -1,12 +1,13 @@
 """What the site remembers: scans, model versions, predictions and reviews, with the rules that must never break."""
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Self
+from typing import NamedTuple, Self
 
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Q, Value
+from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Coalesce, Now
 from django.urls import reverse
 from django.utils import timezone
@@ -20,7 +21,7 @@ from diagnosis.validators import check_quality_issues
 from ml.labels import NORMAL, PNEUMONIA
 from ml.quality import QualityIssue
 
-__all__ = ["Label", "ModelVersion", "Prediction", "Review", "Scan", "ScanQuerySet", "Upload"]
+__all__ = ["Answer", "Label", "ModelVersion", "Prediction", "Review", "Scan", "ScanQuerySet", "Upload"]
 
 
 class Label(models.TextChoices):
@@ -180,6 +181,15 @@ AGREED = REVIEWED & Q(reviewed_label=F("label"))
 CORRECTED = REVIEWED & ~Q(reviewed_label=F("label"))
 
 
+class Answer(NamedTuple):
+    """What there is to record of one prediction among several; `heatmap` names a file in the storage."""
+
+    prediction_id: uuid.UUID
+    probability: float
+    milliseconds: int
+    heatmap: str
+
+
 class PredictionQuerySet(models.QuerySet):
     """The moves of the state machine. Each is one UPDATE whose row count tells whether it happened."""
 
@@ -196,6 +206,23 @@ class PredictionQuerySet(models.QuerySet):
                 attempts__lt=settings.PREDICTION_MAX_ATTEMPTS,
             ).update(state=State.RUNNING, claimed_by=task_id, claimed_at=Now(), attempts=F("attempts") + 1)
         )
+
+    def claim_all(
+        self, prediction_ids: Sequence[uuid.UUID], *, model_version: ModelVersion, task_id: str
+    ) -> list["Prediction"]:
+        """Move QUEUED → RUNNING, as `claim` does, those of `model_version`; give what was claimed with its scan."""
+        free = self.filter(
+            pk__in=prediction_ids,
+            model_version=model_version,
+            state=State.QUEUED,
+            attempts__lt=settings.PREDICTION_MAX_ATTEMPTS,
+        )
+        free.update(state=State.RUNNING, claimed_by=task_id, claimed_at=Now(), attempts=F("attempts") + 1)
+        held = Prediction.objects.filter(pk__in=prediction_ids, state=State.RUNNING, claimed_by=task_id)
+        claimed = sorted(held.select_related("scan"), key=lambda prediction: prediction_ids.index(prediction.pk))
+        for prediction in claimed:
+            prediction.model_version = model_version
+        return claimed
 
     def succeed(
         self,
@@ -224,6 +251,33 @@ class PredictionQuerySet(models.QuerySet):
             heatmap=heatmap,
         )
 
+    def succeed_all(self, answers: Sequence[Answer], *, model_version: ModelVersion, task_id: str) -> set[uuid.UUID]:
+        """Move RUNNING → SUCCEEDED those that `task_id` still holds the claim of; give their ids.
+
+        All are answers of `model_version`.
+        """
+        ids = [answer.prediction_id for answer in answers]
+        positive = [answer.prediction_id for answer in answers if answer.probability >= model_version.threshold]
+        uncertain = [answer.prediction_id for answer in answers if model_version.is_uncertain_about(answer.probability)]
+
+        def its_own(field: str, kind: models.Field) -> Case:
+            values = [When(pk=answer.prediction_id, then=Value(getattr(answer, field), kind)) for answer in answers]
+            return Case(*values, output_field=kind)
+
+        recorded = self.filter(pk__in=ids, state=State.RUNNING, claimed_by=task_id).update(
+            state=State.SUCCEEDED,
+            finished_at=Now(),
+            threshold=model_version.threshold,
+            label=Case(When(pk__in=positive, then=Value(Label.PNEUMONIA)), default=Value(Label.NORMAL)),
+            is_uncertain=Case(When(pk__in=uncertain, then=Value(True)), default=Value(False)),
+            probability=its_own("probability", models.FloatField()),
+            milliseconds=its_own("milliseconds", models.IntegerField()),
+            heatmap=its_own("heatmap", models.CharField()),
+        )
+        if recorded == len(ids):
+            return set(ids)
+        return set(self.filter(pk__in=ids, state=State.SUCCEEDED, claimed_by=task_id).values_list("pk", flat=True))
+
     def fail(self, prediction_id: uuid.UUID | str, *, task_id: str, reason: FailureReason) -> bool:
         """Move RUNNING → FAILED if `task_id` still holds the claim."""
         return self._finish(prediction_id, task_id=task_id, state=State.FAILED, reason=reason)
@@ -247,9 +301,13 @@ class PredictionQuerySet(models.QuerySet):
 
         For what is no fault of the picture's and passes; requeue_stale sends it again.
         """
-        held = self.filter(pk=prediction_id, state=State.RUNNING, claimed_by=task_id)
+        return bool(self.filter(pk=prediction_id).postpone_all(task_id=task_id))
+
+    def postpone_all(self, *, task_id: str) -> int:
+        """Move RUNNING → QUEUED, as `postpone` does, whatever `task_id` holds of this queryset; give how many."""
         values = {"state": State.QUEUED, "claimed_by": "", "claimed_at": None, "enqueued_at": None}
-        return bool(held.update(attempts=F("attempts") - 1, **values))
+        held = self.filter(state=State.RUNNING, claimed_by=task_id)
+        return held.update(attempts=F("attempts") - 1, **values)
 
     def stale(self, *, older_than: timedelta, now: datetime | None = None) -> Self:
         """Keep those whose worker or message must be presumed lost.

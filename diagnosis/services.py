@@ -6,7 +6,7 @@ the queue only hints: a message may be lost, late or doubled without harm.
 
 import logging
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -17,7 +17,7 @@ from typing import BinaryIO
 from django.conf import settings
 from django.core.files.base import ContentFile
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import F, OuterRef
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
 
@@ -158,6 +158,37 @@ def request_prediction(
     return prediction
 
 
+def request_predictions(
+    *, scans: Sequence[Scan], model_version: ModelVersion, trigger: Trigger, requested_by=None, enqueue: bool = True
+) -> list[Prediction]:
+    """Ask for an answer to each of a few scans at once, as request_prediction does; they share one message.
+
+    Scans that were erased meanwhile are passed over.
+    """
+    common = {"model_version": model_version, "trigger": trigger, "requested_by": requested_by}
+    enqueued_at = timezone.now() if enqueue else None
+    predictions = [Prediction(scan=scan, enqueued_at=enqueued_at, **common) for scan in scans]
+    try:
+        _insert_predictions(predictions)
+    except (IntegrityError, Scan.DoesNotExist):
+        # One is asked for already, or erased.
+        return list(reprocess(scans=scans, enqueue=enqueue, **common))
+    for prediction in predictions:
+        prediction.scan.latest_prediction = prediction
+    if enqueue and predictions:
+        transaction.on_commit(partial(_send_all, [prediction.pk for prediction in predictions], trigger))
+    return predictions
+
+
+@transaction.atomic
+def _insert_predictions(predictions: list[Prediction]) -> None:
+    Prediction.objects.bulk_create(predictions)
+    scans = Scan.objects.filter(pk__in=[prediction.scan_id for prediction in predictions])
+    its_own = Prediction.objects.filter(pk__in=[prediction.pk for prediction in predictions], scan=OuterRef("pk"))
+    if scans.update(latest_prediction=its_own.values("pk")[:1]) < len(predictions):
+        raise Scan.DoesNotExist("One of the scans was erased.")
+
+
 @transaction.atomic
 def _insert_prediction(**fields) -> Prediction:
     prediction = Prediction.objects.create(**fields)
@@ -209,11 +240,23 @@ def _send(prediction_id: uuid.UUID, trigger: str) -> bool:
     """Give the message to the broker. While the broker is away the row keeps the request: requeue_stale sends it."""
     from diagnosis.tasks import run_prediction
 
+    return _given_to_the_broker(run_prediction, str(prediction_id), [prediction_id], trigger)
+
+
+def _send_all(prediction_ids: list[uuid.UUID], trigger: str) -> bool:
+    """Give one message for all to the broker, as `_send` does."""
+    from diagnosis.tasks import run_predictions
+
+    return _given_to_the_broker(run_predictions, [str(one) for one in prediction_ids], prediction_ids, trigger)
+
+
+def _given_to_the_broker(task, message: str | list[str], prediction_ids: list[uuid.UUID], trigger: str) -> bool:
     try:
-        run_prediction.apply_async((str(prediction_id),), queue=Trigger(trigger).queue)
+        task.apply_async((message,), queue=Trigger(trigger).queue)
     except (BrokerError, OSError):
-        logger.warning("The broker is away; prediction %s waits for requeue_stale", prediction_id, exc_info=True)
-        Prediction.objects.filter(pk=prediction_id, state=State.QUEUED).update(enqueued_at=None)
+        named = ", ".join(str(one) for one in prediction_ids)
+        logger.warning("The broker is away; prediction %s waits for requeue_stale", named, exc_info=True)
+        Prediction.objects.filter(pk__in=prediction_ids, state=State.QUEUED).update(enqueued_at=None)
         return False
     return True
 

@@ -1,4 +1,4 @@
-"""The Celery tasks: an id in, one call each. The options that all share are in the settings."""
+"""The Celery tasks: ids in, one call each. The options that all share are in the settings."""
 
 from typing import Any
 
@@ -30,6 +30,25 @@ def run_prediction(self, prediction_id: str) -> None:
     from diagnosis import worker
 
     worker.answer(prediction_id, task_id=self.request.id)
+
+
+class PredictionsTask(Task):
+    """What the hard time limit ended is not the fault of all that it held: they wait, and are sent each by itself."""
+
+    def on_failure(self, exc: Exception, task_id: str, args: tuple, kwargs: dict, einfo: Any) -> None:
+        """Let them wait again; other failures have been recorded by the child."""
+        if isinstance(exc, TimeLimitExceeded):
+            from diagnosis import stream
+
+            stream.give_back(task_id=task_id)
+
+
+@shared_task(bind=True, base=PredictionsTask)
+def run_predictions(self, prediction_ids: list[str]) -> None:
+    """Answer some predictions of a batch, all of one model version. Harmless when the message is late or doubled."""
+    from diagnosis import stream
+
+    stream.answer_message(prediction_ids, task_id=self.request.id)
 
 
 @shared_task

@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ from django.db.models.fields.files import FieldFile
 from PIL import Image
 
 from diagnosis import services
-from diagnosis.files import StorageAway, model_input_path
+from diagnosis.files import StorageAway, heatmap_path, model_input_path
 from diagnosis.intake import PNG_COMPRESS_LEVEL
 from diagnosis.models import ModelVersion, Prediction, Scan
 from diagnosis.states import FailureReason
@@ -51,6 +51,7 @@ class Reading:
     task_id: str
     picture: Image.Image
     seconds: float  # that went into the picture and the model so far
+    read_at: float = field(default_factory=time.monotonic)
 
 
 def answer(prediction_id: str, *, task_id: str) -> None:
@@ -75,15 +76,20 @@ def begin(prediction_id: str, *, task_id: str) -> Reading | None:
     prediction = rows.filter(pk=prediction_id).first()
     if prediction is None:  # erased since the claim
         return None
+    return read(prediction, task_id=task_id)
+
+
+def read(prediction: Prediction, *, task_id: str) -> Reading | None:
+    """Read the picture of a prediction that `task_id` has claimed; None: it ended with a reason, or waits again."""
     began = time.monotonic()
     try:
         picture = read_picture(prediction.scan)
     except StorageAway as error:
-        logger.error("Prediction %s waits: the storage is away. %s", prediction_id, error)
-        Prediction.objects.postpone(prediction_id, task_id=task_id)
+        logger.error("Prediction %s waits: the storage is away. %s", prediction.pk, error)
+        Prediction.objects.postpone(prediction.pk, task_id=task_id)
         return None
     except Exception as error:  # noqa: BLE001 - reason_of tells them apart, and logs
-        Prediction.objects.fail(prediction_id, task_id=task_id, reason=reason_of(error, prediction))
+        Prediction.objects.fail(prediction.pk, task_id=task_id, reason=reason_of(error, prediction))
         return None
     return Reading(prediction, task_id, picture, time.monotonic() - began)
 
@@ -175,7 +181,8 @@ def record(prediction: Prediction, classification: "Classification", *, task_id:
     whoever erases it deletes the file.
     """
     version = prediction.model_version
-    heatmap = prediction.heatmap.field.generate_filename(prediction, "")
+    png = heatmap_png(prediction, classification)
+    heatmap = heatmap_path(prediction, "")
     with transaction.atomic():
         recorded = Prediction.objects.succeed(
             prediction.pk,
@@ -186,23 +193,34 @@ def record(prediction: Prediction, classification: "Classification", *, task_id:
             is_uncertain=version.is_uncertain_about(classification.probability),
             heatmap=heatmap,
         )
-        if recorded and not store_heatmap(prediction, classification, name=heatmap):
+        if recorded and not store_heatmap(prediction, png, name=heatmap):
             Prediction.objects.filter(pk=prediction.pk).update(heatmap="")
 
 
-def store_heatmap(prediction: Prediction, classification: "Classification", *, name: str) -> bool:
-    """Store the heatmap as a small PNG under `name`, over what is there; False when it can't be stored.
+def heatmap_png(prediction: Prediction, classification: "Classification") -> bytes:
+    """Give the heatmap as a small PNG; empty when it can't be made, which is logged."""
+    try:
+        buffer = io.BytesIO()
+        heatmap_image(classification.heatmap, HEATMAP_SIZE).save(buffer, "PNG")
+        return buffer.getvalue()
+    except Exception:
+        logger.exception("Prediction %s: the heatmap can't be made", prediction.pk)
+        return b""
+
+
+def store_heatmap(prediction: Prediction, png: bytes, *, name: str) -> bool:
+    """Store the heatmap under `name`, over what is there; False when it can't be stored, or there is none.
 
     The answer is worth more than the picture of it: whatever goes wrong here is logged, and the answer stands alone.
     """
     storage = prediction.heatmap.storage
+    if not png:
+        return False
     try:
-        buffer = io.BytesIO()
-        heatmap_image(classification.heatmap, HEATMAP_SIZE).save(buffer, "PNG")
         if prediction.attempts > 1:
             # A storage keeps both of two files of the same name, the second one under another name.
             storage.delete(name)
-        storage.save(name, ContentFile(buffer.getvalue()))
+        storage.save(name, ContentFile(png))
     except Exception:
         logger.exception("Prediction %s: the heatmap can't be stored", prediction.pk)
         # A full disk leaves the beginning of the file.

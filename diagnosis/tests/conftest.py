@@ -119,6 +119,10 @@ class FakeClassifier:
         answer = SimpleNamespace(probability=self.probability, is_chest_xray=self.is_chest_xray, heatmap=self.heatmap)
         return [answer for _ in pictures]
 
+    def classify_each(self, pictures):
+        for picture in pictures:
+            yield from self.classify([picture])
+
 
 @pytest.fixture
 def fake_classifier(monkeypatch) -> FakeClassifier:
@@ -149,4 +153,5 @@ def sent(monkeypatch) -> list[str]:
     """Collect the prediction ids that would be given to the broker."""
     ids: list[str] = []
     monkeypatch.setattr("diagnosis.tasks.run_prediction.apply_async", lambda args, **_options: ids.extend(args))
+    monkeypatch.setattr("diagnosis.tasks.run_predictions.apply_async", lambda args, **_options: ids.extend(args[0]))
     return ids

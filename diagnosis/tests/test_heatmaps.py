@@ -84,7 +84,7 @@ def test_a_heatmap_that_is_none_costs_the_heatmap_and_not_the_answer(fake_classi
     (prediction,) = answer_queued()
 
     assert (prediction.state, prediction.heatmap.name) == (State.SUCCEEDED, "")
-    assert "the heatmap can't be stored" in caplog.text
+    assert "the heatmap can't be made" in caplog.text
 
 
 def test_a_late_task_whose_claim_was_taken_leaves_no_file(fake_classifier, scan, media, monkeypatch):

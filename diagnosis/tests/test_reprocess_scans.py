@@ -3,16 +3,13 @@
 import gc
 import io
 import sys
-import threading
 import weakref
-from datetime import timedelta
 
 import pytest
 from django.core.management import call_command
 from django.db import connection
 from django.db.models.signals import post_init
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
 
 from diagnosis import batch, services
@@ -181,16 +178,18 @@ def test_without_a_worker_it_gives_up_at_last_and_loses_nothing(alice, model_ver
     assert Prediction.objects.get().state == State.QUEUED
 
 
-def test_while_the_broker_is_away_it_stops_at_the_first_scan_and_keeps_it(alice, model_version, monkeypatch):
+def test_while_the_broker_is_away_it_stops_at_the_first_message_and_keeps_what_it_asked(
+    alice, model_version, monkeypatch
+):
     def refuse(_args, **_options):
         raise BrokerError("connection refused")
 
-    monkeypatch.setattr("diagnosis.tasks.run_prediction.apply_async", refuse)
-    for _ in range(3):
+    monkeypatch.setattr("diagnosis.tasks.run_predictions.apply_async", refuse)
+    for _ in range(batch.AT_ONCE + 1):
         scan_of(alice)
 
     assert "broker is away" in failing()
-    assert Prediction.objects.get().enqueued_at is None
+    assert list(Prediction.objects.values_list("state", "enqueued_at")) == [(State.QUEUED, None)] * batch.AT_ONCE
 
 
 def test_a_model_that_no_worker_can_load_stops_the_batch_before_all_scans_fail(alice, model_version, workers):
@@ -211,13 +210,16 @@ def test_a_scan_that_is_deleted_meanwhile_is_no_failure(alice, model_version, se
 
 def test_a_scan_that_is_deleted_before_it_is_asked_for_is_left_out(alice, model_version, workers, monkeypatch):
     scan_of(alice)
+    gone = scan_of(alice)
+    ask = services.request_predictions
 
-    def gone(**_options):
-        raise Scan.DoesNotExist
+    def too_late(**what):
+        gone.delete()
+        return ask(**what)
 
-    monkeypatch.setattr(services, "request_prediction", gone)
+    monkeypatch.setattr(services, "request_predictions", too_late)
 
-    assert "0 answered" in reprocess()
+    assert "1 answered" in reprocess()
 
 
 def test_no_wait_only_puts_them_into_the_queue(alice, model_version, sent):
@@ -273,18 +275,19 @@ def test_inline_leaves_alone_what_a_worker_reads(alice, fake_classifier, sent):
 
 
 def test_inline_counts_what_a_worker_was_faster_to_claim(alice, model_version, fake_classifier, monkeypatch):
-    from diagnosis import worker
-
     scan_of(alice)
+    ask = services.request_predictions
 
-    def lose_the_race(prediction_id, *, task_id):
-        Prediction.objects.claim(prediction_id, task_id="a worker's")
+    def lose_the_race(**what):
+        asked = ask(**what)
+        Prediction.objects.claim(asked[0].pk, task_id="a worker's")
+        return asked
 
     def other_worker_answers():
         held = {"prediction_id": Prediction.objects.get().pk, "task_id": "a worker's"}
         Prediction.objects.succeed(**held, probability=0.1, threshold=0.5, milliseconds=1)
 
-    monkeypatch.setattr(worker, "begin", lose_the_race)
+    monkeypatch.setattr(services, "request_predictions", lose_the_race)
     monkeypatch.setattr(batch.time, "sleep", lambda _seconds: other_worker_answers())
 
     assert "1 answered (1 NORMAL" in reprocess("--inline")
@@ -303,36 +306,9 @@ def test_inline_with_a_model_that_can_not_be_loaded_asks_for_nothing(alice, mode
     assert not Prediction.objects.exists()
 
 
-def test_inline_begins_the_next_one_while_the_model_works_and_answers_in_order(
-    alice, model_version, fake_classifier, monkeypatch
-):
-    from diagnosis import worker
-
-    scans = [scan_of(alice, created_at=timezone.now() + timedelta(seconds=number)) for number in range(4)]
-    second_is_begun, seen = threading.Event(), []
-    begin, classify = worker.begin, worker.classify
-
-    def noted(prediction_id, *, task_id):
-        reading = begin(prediction_id, task_id=task_id)
-        if task_id.endswith("-1"):
-            second_is_begun.set()
-        return reading
-
-    def waiting(reading):
-        seen.append(reading.prediction.scan)
-        assert second_is_begun.wait(20), "the first one waits for the model before the second one is begun"
-        return classify(reading)
-
-    monkeypatch.setattr(worker, "begin", noted)
-    monkeypatch.setattr(worker, "classify", waiting)
-
-    assert "4 answered" in reprocess("--inline")
-    assert seen == scans
-
-
 @pytest.mark.parametrize("way", [("--inline",), ("--ahead", "4")], ids=["inline", "queue"])
 def test_neither_memory_nor_queries_of_a_scan_grow_with_the_batch(alice, model_version, workers, monkeypatch, way):
-    monkeypatch.setattr(batch, "PAGE", 10)
+    monkeypatch.setattr(batch, "PAGE", 16)
     alive, most, peaks = weakref.WeakSet(), [], []
 
     def born(instance, **_signal):
@@ -369,13 +345,13 @@ def test_neither_memory_nor_queries_of_a_scan_grow_with_the_batch(alice, model_v
 
     post_init.connect(born)
     try:
-        fixed, few, many = queries(20), queries(40), queries(80)
+        fixed, few, many = queries(32), queries(64), queries(160)
     finally:
         post_init.disconnect(born)
 
-    assert (many - few) / 40 <= (few - fixed) / 20
+    assert (many - few) / 96 <= (few - fixed) / 32
     assert peaks, "so many rows passed through"
-    assert max(peaks) < 80, "a page of scans and what is in work, but nothing that was answered"
+    assert max(peaks) < 120, "a page of scans and what is in work, but nothing that was answered"
 
 
 # --- progress ---

@@ -123,9 +123,9 @@ def test_deleting_a_person_empties_the_bucket(alice, answered, bucket, django_ca
 def test_a_further_attempt_writes_over_the_heatmap_that_a_lost_one_left(answered, bucket, fake_classifier):
     prediction = answered.predictions.get()
     bucket.write(prediction.heatmap.name, b"the beginning of a file")
-    classification = fake_classifier.classify([None])[0]
+    png = worker.heatmap_png(prediction, fake_classifier.classify([None])[0])
 
-    assert worker.store_heatmap(prediction, classification, name=prediction.heatmap.name)
+    assert worker.store_heatmap(prediction, png, name=prediction.heatmap.name)
 
     assert bucket.read(prediction.heatmap.name).startswith(b"\x89PNG")
     assert len(bucket.names()) == 4

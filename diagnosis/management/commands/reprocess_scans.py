@@ -90,10 +90,8 @@ class Command(BaseCommand):
     def only_ask(self, choice: batch.Choice) -> None:
         """Put everything into the queue."""
         asked = 0
-        for _ in batch.ask(choice):
+        for _ in batch.ask(choice, limit=choice.limit):
             asked += 1
-            if asked == choice.limit:
-                break
         self.stdout.write(f"{asked} scans are in the queue.")
 
     def await_all(self, choice: batch.Choice, options: dict[str, Any], total: int, tally: Counter[str]) -> None:

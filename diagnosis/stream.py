@@ -1,0 +1,186 @@
+"""Many predictions of one model version, answered as a stream: claimed and recorded some at a time.
+
+While the model works, the next pictures are claimed and decoded, and the last answers are recorded.
+"""
+
+import logging
+import time
+import uuid
+from collections import deque
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+from typing import TYPE_CHECKING
+
+from billiard.exceptions import SoftTimeLimitExceeded
+from django.db import connection, transaction
+
+from diagnosis import worker
+from diagnosis.files import heatmap_path
+from diagnosis.models import Answer, ModelVersion, Prediction
+from diagnosis.states import FailureReason
+from ml.checkpoint import CheckpointError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from ml.classifier import Classification
+
+logger = logging.getLogger(__name__)
+
+# Enough that the statements cost little beside the model, and few enough that it has work while they run.
+AT_ONCE = 16
+
+Answered = list[tuple[worker.Reading, "Classification"]]
+
+
+def answer_message(prediction_ids: list[str], *, task_id: str) -> None:
+    """Answer the predictions that one message names, all of one model version; whose row says otherwise is left alone.
+
+    What the time is over for waits again, and requeue_stale sends each by itself. So does what kills its worker: the
+    message comes back, and each is then answered by itself, so that no other is given up with it.
+    """
+    ids = [uuid.UUID(one) for one in prediction_ids]
+    rows = Prediction.objects.filter(pk__in=ids)
+    version = ModelVersion.objects.filter(predictions__in=rows).defer("metadata").first()
+    if not version or rows.filter(claimed_by=task_id).exists():
+        answers = one_by_one(ids, task_id=task_id)
+    else:
+        answers = answer_all(ids, model_version=version, task_id=task_id)
+    try:
+        for _ in answers:
+            pass
+    except CheckpointError:
+        for _ in one_by_one(ids, task_id=task_id):
+            pass
+    except SoftTimeLimitExceeded:
+        logger.warning("The time was over in the midst of a message; what is left of it waits")
+        Prediction.objects.postpone_all(task_id=task_id)
+
+
+def give_back(*, task_id: str) -> None:
+    """Let what the process that was stopped held wait again; for the process that stopped it."""
+    try:
+        Prediction.objects.postpone_all(task_id=task_id)
+    finally:
+        # The next child is forked from this process and must not share its connection.
+        connection.close()
+
+
+def answer_all(
+    prediction_ids: Iterable[uuid.UUID], *, model_version: ModelVersion, task_id: str
+) -> Iterator[list[uuid.UUID]]:
+    """Answer those that are QUEUED for `model_version`; give the ids, some at a time, that nothing more is done about.
+
+    Post-states as in worker.answer. Whoever ends the iteration early has to put back what `task_id` still holds.
+    Raises CheckpointError before anything is claimed.
+    """
+    classifier = worker.loaded_classifier(model_version.folder, model_version.sha256)
+    feed = Feed(prediction_ids, model_version=model_version, task_id=task_id)
+    answered: Answered = []
+    stopped = False
+    last = time.monotonic()
+    try:
+        for classification in classifier.classify_each(feed.pictures()):
+            reading = feed.taken.popleft()
+            # As long as this one was waited for: those behind it wait for their turn.
+            now = time.monotonic()
+            reading.seconds += now - max(last, reading.read_at)
+            last = now
+            answered.append((reading, classification))
+            if len(answered) == AT_ONCE:
+                record_all(answered, task_id=task_id)
+                yield [reading.prediction.pk for reading, _ in answered] + feed.passed_over()
+                answered = []
+    except SoftTimeLimitExceeded:
+        raise
+    except Exception:
+        if feed.failed:
+            raise
+        logger.exception("The model stopped in the midst of a stream")
+        stopped = True
+    record_all(answered, task_id=task_id)
+    yield [reading.prediction.pk for reading, _ in answered] + feed.passed_over()
+    if stopped:
+        # Which of those that it had taken it stops at is not known: each by itself, so that the others are answered.
+        held = feed.held()
+        Prediction.objects.filter(pk__in=held).postpone_all(task_id=task_id)
+        yield from one_by_one(chain(held, feed.ids), task_id=task_id)
+
+
+class Feed:
+    """Claims the predictions of `ids` some at a time, and gives their pictures to the model."""
+
+    def __init__(self, ids: Iterable[uuid.UUID], *, model_version: ModelVersion, task_id: str) -> None:
+        self.ids = iter(ids)
+        self.taken: deque[worker.Reading] = deque()  # by the model, in this order
+        self.failed = False  # to go on: it is no fault of the model's that the stream ends
+        self._model_version = model_version
+        self._task_id = task_id
+        self._claimed: deque[Prediction] = deque()
+        self._passed_over: list[uuid.UUID] = []
+
+    def pictures(self) -> "Iterator[Image.Image]":
+        """Give the pictures that can be read; the others' predictions end with their reason, or wait again."""
+        try:
+            while some := list(islice(self.ids, AT_ONCE)):
+                claimed = Prediction.objects.claim_all(some, model_version=self._model_version, task_id=self._task_id)
+                self._claimed.extend(claimed)
+                self._passed_over += set(some).difference(prediction.pk for prediction in claimed)
+                while self._claimed:
+                    prediction = self._claimed.popleft()
+                    reading = worker.read(prediction, task_id=self._task_id)
+                    if reading:
+                        self.taken.append(reading)
+                        yield reading.picture
+                    else:
+                        self._passed_over.append(prediction.pk)
+        except Exception:
+            self.failed = True
+            raise
+
+    def passed_over(self) -> list[uuid.UUID]:
+        """Give, once, the predictions whose pictures the model never gets."""
+        passed_over, self._passed_over = self._passed_over, []
+        return passed_over
+
+    def held(self) -> list[uuid.UUID]:
+        """Give those that are claimed and have no end."""
+        return [reading.prediction.pk for reading in self.taken] + [prediction.pk for prediction in self._claimed]
+
+
+def one_by_one(prediction_ids: Iterable[uuid.UUID], *, task_id: str) -> Iterator[list[uuid.UUID]]:
+    """Answer each as worker.answer does."""
+    for prediction_id in prediction_ids:
+        worker.answer(str(prediction_id), task_id=task_id)
+        yield [prediction_id]
+
+
+def record_all(answered: Answered, *, task_id: str) -> None:
+    """Record the answers that `task_id` still holds the claim of, in one transaction, as worker.record does."""
+    given: list[tuple[Prediction, Answer, bytes]] = []
+    for reading, classification in answered:
+        prediction = reading.prediction
+        if not classification.is_chest_xray:
+            Prediction.objects.fail(prediction.pk, task_id=task_id, reason=FailureReason.NOT_A_CHEST_XRAY)
+            continue
+        answer = Answer(
+            prediction_id=prediction.pk,
+            probability=classification.probability,
+            milliseconds=round(reading.seconds * 1000),
+            heatmap=heatmap_path(prediction, ""),
+        )
+        given.append((prediction, answer, worker.heatmap_png(prediction, classification)))
+    if not given:
+        return
+    version = given[0][0].model_version
+    with transaction.atomic():
+        recorded = Prediction.objects.succeed_all(
+            [answer for _, answer, _ in given], model_version=version, task_id=task_id
+        )
+        without = [
+            prediction.pk
+            for prediction, answer, png in given
+            if prediction.pk in recorded and not worker.store_heatmap(prediction, png, name=answer.heatmap)
+        ]
+        if without:
+            Prediction.objects.filter(pk__in=without).update(heatmap="")

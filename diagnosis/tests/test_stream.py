@@ -1,0 +1,239 @@
+"""Many predictions by one message or in one process: whatever happens to one, the others get their answer."""
+
+import pytest
+from billiard.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded
+from django.utils import timezone
+
+from diagnosis import services, stream, worker
+from diagnosis.models import Label, Prediction
+from diagnosis.states import FailureReason, State, Trigger
+from diagnosis.tasks import run_predictions
+from diagnosis.tests.factories import model_version_of, person, prediction_at, scan_of
+from ml.checkpoint import CheckpointMissing
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def queued(alice, model_version) -> list[Prediction]:
+    """Three that wait, of three scans, as a batch asks for them."""
+    return [prediction_at(State.QUEUED, scan_of(alice), trigger=Trigger.COMMAND) for _ in range(3)]
+
+
+def ids_of(predictions) -> list[str]:
+    return [str(prediction.pk) for prediction in predictions]
+
+
+def states_of(predictions) -> list[str]:
+    return [Prediction.objects.get(pk=prediction.pk).state for prediction in predictions]
+
+
+def test_a_message_answers_all_that_it_names(queued, fake_classifier, media):
+    stream.answer_message(ids_of(queued), task_id="task")
+
+    for prediction in queued:
+        prediction.refresh_from_db()
+        version = prediction.model_version
+        assert (prediction.state, prediction.label) == (State.SUCCEEDED, Label.PNEUMONIA)
+        assert (prediction.probability, prediction.threshold) == (fake_classifier.probability, version.threshold)
+        assert prediction.is_uncertain == version.is_uncertain_about(prediction.probability)
+        assert prediction.milliseconds is not None
+        assert (media / prediction.heatmap.name).read_bytes().startswith(b"\x89PNG")
+        assert (prediction.claimed_by, prediction.attempts) == ("task", 1)
+
+
+def test_each_keeps_its_own_answer_however_many_are_recorded_at_once(alice, model_version, fake_classifier):
+    scans = [scan_of(alice) for _ in range(2 * stream.AT_ONCE + 1)]
+    waiting = [prediction_at(State.QUEUED, scan) for scan in scans]
+    probabilities = {prediction.pk: number / len(waiting) for number, prediction in enumerate(waiting)}
+    in_turn = iter(probabilities.values())
+    classify = fake_classifier.classify
+
+    def another_each_time(pictures):
+        fake_classifier.probability = next(in_turn)
+        return classify(pictures)
+
+    fake_classifier.classify = another_each_time
+
+    done = list(stream.answer_all([row.pk for row in waiting], model_version=model_version, task_id="task"))
+
+    assert [pk for some in done for pk in some] == list(probabilities)
+    assert dict(Prediction.objects.values_list("pk", "probability")) == probabilities
+    for prediction in Prediction.objects.all():
+        assert prediction.is_pneumonia == (prediction.probability >= prediction.threshold)
+
+
+@pytest.mark.parametrize("state", [State.SUCCEEDED, State.FAILED, State.RUNNING])
+def test_what_is_no_longer_queued_is_left_alone(queued, fake_classifier, alice, state):
+    other = prediction_at(state, scan_of(alice))
+    before = Prediction.objects.filter(pk=other.pk).values().get()
+
+    stream.answer_message(ids_of([other, *queued]), task_id="task")
+
+    assert Prediction.objects.filter(pk=other.pk).values().get() == before
+    assert states_of(queued) == [State.SUCCEEDED] * 3
+
+
+def test_a_scan_that_was_erased_is_passed_over(queued, fake_classifier):
+    queued[1].scan.delete()
+
+    stream.answer_message(ids_of(queued), task_id="task")
+
+    assert states_of([queued[0], queued[2]]) == [State.SUCCEEDED] * 2
+
+
+def test_a_damaged_picture_and_a_refused_one_end_with_their_reason_and_the_others_with_an_answer(
+    queued, alice, fake_classifier
+):
+    queued[0].scan.picture.storage.delete(queued[0].scan.picture.name)
+    coloured = prediction_at(State.QUEUED, scan_of(alice, is_colour=True))
+
+    stream.answer_message(ids_of([coloured, *queued]), task_id="task")
+
+    assert list(Prediction.objects.filter(state=State.FAILED).order_by("reason").values_list("pk", "reason")) == [
+        (coloured.pk, FailureReason.NOT_A_CHEST_XRAY),
+        (queued[0].pk, FailureReason.UNREADABLE_IMAGE),
+    ]
+    assert states_of(queued[1:]) == [State.SUCCEEDED] * 2
+
+
+def test_what_the_model_refuses_has_no_answer(queued, fake_classifier):
+    fake_classifier.is_chest_xray = False
+
+    stream.answer_message(ids_of(queued), task_id="task")
+
+    assert set(Prediction.objects.values_list("reason", "label")) == {(FailureReason.NOT_A_CHEST_XRAY, "")}
+
+
+def test_a_picture_that_stops_the_model_is_told_apart_and_the_others_are_answered(queued, fake_classifier):
+    classify, seen = fake_classifier.classify, []
+
+    def stops_at_the_second(pictures):
+        seen.extend(pictures)
+        if len(seen) == 2 or (len(seen) > 2 and pictures[0].tobytes() == seen[1].tobytes()):
+            raise RuntimeError("the model stops")
+        return classify(pictures)
+
+    for shade, prediction in enumerate(queued):
+        worker.store_model_input(
+            prediction.scan, worker.read_picture(prediction.scan).point(lambda v, s=shade: v // 2 + s)
+        )
+    fake_classifier.classify = stops_at_the_second
+
+    stream.answer_message(ids_of(queued), task_id="task")
+
+    assert states_of(queued) == [State.SUCCEEDED, State.FAILED, State.SUCCEEDED]
+    assert Prediction.objects.get(state=State.FAILED).reason == FailureReason.INTERNAL_ERROR
+
+
+def test_a_message_that_comes_back_from_a_killed_worker_costs_only_the_picture_that_kills_it(
+    queued, fake_classifier, monkeypatch, settings
+):
+    read = worker.read
+
+    def killed_by_the_second(prediction, *, task_id):
+        if prediction.pk == queued[1].pk:
+            raise KeyboardInterrupt  # as good as a kill: nothing of ours catches it
+        return read(prediction, task_id=task_id)
+
+    monkeypatch.setattr(worker, "read", killed_by_the_second)
+    for _ in range(settings.PREDICTION_MAX_ATTEMPTS):
+        with pytest.raises(KeyboardInterrupt):
+            stream.answer_message(ids_of(queued), task_id="task")
+    stream.answer_message(ids_of(queued), task_id="task")
+
+    assert states_of(queued) == [State.SUCCEEDED, State.FAILED, State.SUCCEEDED]
+    assert Prediction.objects.get(state=State.FAILED).reason == FailureReason.WORKER_LOST
+
+
+def test_when_the_time_is_over_what_is_left_waits_without_a_lost_attempt(queued, fake_classifier):
+    fake_classifier.error = SoftTimeLimitExceeded()
+
+    stream.answer_message(ids_of(queued), task_id="task")
+
+    assert set(Prediction.objects.values_list("state", "attempts", "enqueued_at")) == {(State.QUEUED, 0, None)}
+
+
+def test_what_was_stopped_from_outside_waits_again(queued, monkeypatch):
+    monkeypatch.setattr(stream.connection, "close", lambda: None)
+    Prediction.objects.claim_all([row.pk for row in queued], model_version=queued[0].model_version, task_id="task")
+
+    run_predictions.on_failure(TimeLimitExceeded(), "task", (ids_of(queued),), {}, None)
+
+    assert set(Prediction.objects.values_list("state", "attempts")) == {(State.QUEUED, 0)}
+
+
+def test_where_the_model_cannot_be_loaded_each_says_so(queued, monkeypatch):
+    def refuse(folder, sha256):
+        raise CheckpointMissing("no folder")
+
+    monkeypatch.setattr(worker, "loaded_classifier", refuse)
+
+    stream.answer_message(ids_of(queued), task_id="task")
+
+    assert set(Prediction.objects.values_list("reason", flat=True)) == {FailureReason.MODEL_UNAVAILABLE}
+
+
+def test_a_claim_that_was_lost_meanwhile_keeps_the_other_workers_answer(queued, fake_classifier):
+    classify = fake_classifier.classify
+
+    def too_slow(pictures):
+        Prediction.objects.filter(pk=queued[1].pk).update(claimed_by="another worker's")
+        return classify(pictures)
+
+    fake_classifier.classify = too_slow
+
+    stream.answer_message(ids_of(queued), task_id="task")
+
+    assert states_of(queued) == [State.SUCCEEDED, State.RUNNING, State.SUCCEEDED]
+    assert not Prediction.objects.get(pk=queued[1].pk).heatmap
+
+
+# --- asking for several ---
+
+
+def test_several_scans_are_asked_for_by_one_message(alice, model_version, sent, django_capture_on_commit_callbacks):
+    scans = [scan_of(alice) for _ in range(3)]
+
+    with django_capture_on_commit_callbacks(execute=True) as callbacks:
+        asked = services.request_predictions(scans=scans, model_version=model_version, trigger=Trigger.COMMAND)
+
+    assert len(callbacks) == 1
+    assert sent == ids_of(asked)
+    for scan, prediction in zip(scans, asked, strict=True):
+        scan.refresh_from_db()
+        assert scan.latest_prediction == prediction
+        assert (prediction.scan, prediction.trigger) == (scan, Trigger.COMMAND)
+        assert prediction.enqueued_at <= timezone.now()
+
+
+def test_one_that_is_asked_for_already_is_given_and_not_asked_for_twice(alice, model_version, sent):
+    open_one = prediction_at(State.QUEUED, scan_of(alice))
+    scans = [scan_of(alice), open_one.scan]
+
+    asked = services.request_predictions(scans=scans, model_version=model_version, trigger=Trigger.COMMAND)
+
+    assert open_one in asked
+    assert Prediction.objects.count() == len(asked) == 2
+
+
+def test_another_version_is_asked_beside_an_open_request(alice, model_version):
+    open_one = prediction_at(State.QUEUED, scan_of(alice), model_version)
+    other = model_version_of(name="other")
+
+    (asked,) = services.request_predictions(
+        scans=[open_one.scan], model_version=other, trigger=Trigger.COMMAND, enqueue=False
+    )
+
+    assert (asked.model_version, asked.enqueued_at) == (other, None)
+
+
+def test_a_scan_that_was_erased_meanwhile_is_not_asked_for(model_version):
+    scans = [scan_of(person("alice")) for _ in range(2)]
+    type(scans[0]).objects.filter(pk=scans[0].pk).delete()
+
+    asked = services.request_predictions(
+        scans=scans, model_version=model_version, trigger=Trigger.COMMAND, enqueue=False
+    )
+
+    assert [prediction.scan for prediction in asked] == scans[1:]
