@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
+from diagnosis import services
 from diagnosis.forms import NewTokenForm
 from diagnosis.tokens import ApiToken
 from diagnosis.views import private_page
@@ -32,7 +33,7 @@ def token_new(request: HttpRequest) -> HttpResponse:
     form = NewTokenForm(request.POST)
     if not form.is_valid():
         return _page(request, form, status=422)
-    _, secret = ApiToken.objects.issue(user=request.user, lifetime=form.cleaned_data["lifetime"])
+    secret = services.issue_token(user=request.user, lifetime=form.cleaned_data["lifetime"])
     return _page(request, NewTokenForm(), secret=secret)
 
 
@@ -40,6 +41,6 @@ def token_new(request: HttpRequest) -> HttpResponse:
 @private_page
 def token_revoke(request: HttpRequest) -> HttpResponse:
     """Let the token open nothing any more."""
-    if ApiToken.objects.revoke(user=request.user):
+    if services.revoke_token(user=request.user, revoked_by=request.user):
         messages.success(request, "The API token is revoked; programs that use it are turned away.")
     return redirect("diagnosis:account")

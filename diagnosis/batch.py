@@ -19,9 +19,6 @@ from diagnosis.states import FailureReason, State, Trigger
 PAGE = 500
 POLL_SECONDS = 0.2
 
-# So many are asked for in one transaction, and by one message: a person whose upload comes in between waits that long.
-AT_ONCE = 8
-
 # So many in a row without any answer: the fault is the model, and asking on would only cover old answers with failures.
 MODEL_UNAVAILABLE_LIMIT = 10
 
@@ -93,7 +90,9 @@ def through_the_queue(choice: Choice, *, ahead: int) -> Iterator[list[str]]:
     At most `ahead` predictions wait at a time: who uploads a scan meanwhile is served soon, and an interrupted batch
     leaves little behind. Raises BatchStopped.
     """
-    yield from follow(work_of(choice, choice.unfinished(), at_once=min(AT_ONCE, ahead)), ahead=ahead)
+    yield from follow(
+        work_of(choice, choice.unfinished(), at_once=min(services.SCANS_OF_A_MESSAGE, ahead)), ahead=ahead
+    )
 
 
 def in_this_process(choice: Choice) -> Iterator[list[str]]:
@@ -135,17 +134,16 @@ def work_of(
 
 
 def ask(
-    choice: Choice, *, limit: int | None = None, at_once: int = AT_ONCE, enqueue: bool = True
+    choice: Choice, *, limit: int | None = None, at_once: int = services.SCANS_OF_A_MESSAGE, enqueue: bool = True
 ) -> Iterator[uuid.UUID]:
     """Ask for the answers as the iterator is consumed, `at_once` by one message, `limit` at most in all.
 
     Raises BatchStopped when the broker is away.
     """
     scans = islice(oldest_first(choice.to_ask(), by="created_at"), limit)
-    while some := list(islice(scans, at_once)):
-        predictions = services.request_predictions(
-            scans=some, model_version=choice.model_version, trigger=Trigger.COMMAND, enqueue=enqueue
-        )
+    for predictions in services.reprocess(
+        scans=scans, model_version=choice.model_version, trigger=Trigger.COMMAND, enqueue=enqueue, at_once=at_once
+    ):
         asked = [prediction.pk for prediction in predictions]
         if enqueue and Prediction.objects.filter(pk__in=asked, state=State.QUEUED, enqueued_at=None).exists():
             raise BatchStopped(

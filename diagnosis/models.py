@@ -12,6 +12,7 @@ from django.db.models.functions import Coalesce, Now
 from django.urls import reverse
 from django.utils import timezone
 
+from diagnosis.audit_rows import AuditEvent
 from diagnosis.dicom_facts import DICOM_CONSTRAINTS, DicomFacts
 from diagnosis.files import heatmap_path, model_input_path, picture_path, thumbnail_path
 from diagnosis.states import OPEN_STATES, TERMINAL_STATES, TRANSITIONS, FailureReason, State, Trigger
@@ -21,7 +22,7 @@ from diagnosis.validators import check_quality_issues
 from ml.labels import NORMAL, PNEUMONIA
 from ml.quality import QualityIssue
 
-__all__ = ["Answer", "Label", "ModelVersion", "Prediction", "Review", "Scan", "ScanQuerySet", "Upload"]
+__all__ = ["Answer", "AuditEvent", "Label", "ModelVersion", "Prediction", "Review", "Scan", "ScanQuerySet", "Upload"]
 
 
 class Label(models.TextChoices):

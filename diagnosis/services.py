@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,13 +22,19 @@ from django.db.models import F, OuterRef
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
 
-from diagnosis import intake, refusals
+from diagnosis import audit, intake, refusals
+from diagnosis.audit import Action
 from diagnosis.dicom.reader import DicomReader
 from diagnosis.models import Label, ModelVersion, Prediction, Review, Scan, Upload
 from diagnosis.states import State, Trigger
+from diagnosis.tokens import ApiToken
 from ml.checkpoint import Checkpoint, CheckpointCorrupt
 
 logger = logging.getLogger(__name__)
+
+
+# So many of a batch are asked for by one message: a person whose upload comes in between waits that long.
+SCANS_OF_A_MESSAGE = 8
 
 
 class NoActiveModel(Exception):
@@ -89,8 +96,7 @@ def submit_scan(
     Raises refusals.Refusal, NotStored among them, and then nothing is stored.
     """
     limits = intake.Limits.from_settings()
-    known = Scan.objects.filter(owner=owner, sha256=intake.sha256_of(upload, limits=limits)).first()
-    if known:
+    if known := _known_scan(owner, intake.sha256_of(upload, limits=limits)):
         return Submission(known, is_new=False)
     clean = intake.clean(upload, limits=limits, reader=reader)
     scan = Scan(
@@ -113,19 +119,24 @@ def submit_scan(
             active = active_model_version()
             if active:
                 request_prediction(scan=scan, model_version=active, trigger=trigger, requested_by=owner)
+            audit.record(action=Action.UPLOADED, actor=owner, scan=scan, detail=trigger)
     except BaseException as error:
         for file in (scan.picture, scan.thumbnail, scan.model_input):
             if file.name:
                 with suppress(OSError):
                     file.storage.delete(file.name)
         # Two uploads of the same file at the same moment: the other one was faster.
-        if isinstance(error, IntegrityError):
-            return Submission(Scan.objects.get(owner=owner, sha256=clean.sha256), is_new=False)
+        if isinstance(error, IntegrityError) and (faster := _known_scan(owner, clean.sha256)):
+            return Submission(faster, is_new=False)
         if isinstance(error, OSError):
             logger.exception("An upload could not be stored")
             raise NotStored from error
         raise
     return Submission(scan, is_new=True)
+
+
+def _known_scan(owner, sha256: str) -> Scan | None:
+    return Scan.objects.filter(owner=owner, sha256=sha256).first()
 
 
 def active_model_version() -> ModelVersion | None:
@@ -172,7 +183,11 @@ def request_predictions(
         _insert_predictions(predictions)
     except (IntegrityError, Scan.DoesNotExist):
         # One is asked for already, or erased.
-        return list(reprocess(scans=scans, enqueue=enqueue, **common))
+        predictions = []
+        for scan in scans:
+            with suppress(Scan.DoesNotExist):
+                predictions.append(request_prediction(scan=scan, enqueue=enqueue, **common))
+        return predictions
     for prediction in predictions:
         prediction.scan.latest_prediction = prediction
     if enqueue and predictions:
@@ -198,17 +213,30 @@ def _insert_prediction(**fields) -> Prediction:
 
 
 def reprocess(
-    *, scans: Iterable[Scan], model_version: ModelVersion, trigger: Trigger, requested_by=None, enqueue: bool = True
-) -> Iterator[Prediction]:
-    """Ask for a new prediction of each scan, one after the other as the iterator is consumed.
+    *,
+    scans: Iterable[Scan],
+    model_version: ModelVersion,
+    trigger: Trigger,
+    requested_by=None,
+    enqueue: bool = True,
+    at_once: int = SCANS_OF_A_MESSAGE,
+) -> Iterator[list[Prediction]]:
+    """Ask for a new prediction of each scan, `at_once` of them by one message, as the iterator is consumed.
 
-    Scans that are erased meanwhile are passed over.
+    Scans that are erased meanwhile are passed over. The audit gets one event for all of them: who asked for which
+    prediction stands in its own row.
     """
-    for scan in scans:
-        with suppress(Scan.DoesNotExist):
-            yield request_prediction(
-                scan=scan, model_version=model_version, trigger=trigger, requested_by=requested_by, enqueue=enqueue
-            )
+    scans = iter(scans)
+    is_recorded = False
+    while some := list(islice(scans, at_once)):
+        if not is_recorded:
+            audit.record(action=Action.REPROCESSED, actor=requested_by, model_version=model_version, detail=trigger)
+            is_recorded = True
+        asked = request_predictions(
+            scans=some, model_version=model_version, trigger=trigger, requested_by=requested_by, enqueue=enqueue
+        )
+        if asked:
+            yield asked
 
 
 def requeue_stale(*, older_than: timedelta | None = None, limit: int | None = None) -> Requeued:
@@ -271,17 +299,25 @@ def record_review(*, prediction: Prediction, reviewer, label: Label | str, note:
         held = Prediction.objects.select_for_update().get(pk=prediction.pk)
         held.reviewed_label = held.reviews.order_by("-pk").values_list("label", flat=True)[0]
         held.save(update_fields=["reviewed_label"])
+        audit.record(
+            action=Action.REVIEWED, actor=reviewer, scan=prediction.scan, model_version=prediction.model_version
+        )
     return review
 
 
-def erase_scan(*, scan: Scan) -> None:
+def erase_scan(*, scan: Scan, erased_by, detail: str = "") -> None:
     """Delete a scan with all its predictions and reviews; its files go when the transaction commits.
 
-    An upload goes with the last of its scans. Raises files.StorageAway, and then nothing is deleted.
+    An upload goes with the last of its scans. Raises files.StorageAway, and then nothing is deleted. `erased_by` None:
+    the site itself did; `detail` tells the audit why. Nothing happens where somebody else was faster.
     """
     with transaction.atomic():
-        uploads = list(Upload.objects.filter(scans=scan).values_list("pk", flat=True))
-        scan.delete()
+        held = Scan.objects.select_for_update().filter(pk=scan.pk).first()
+        if held is None:
+            return
+        audit.record(action=Action.DELETED, actor=erased_by, scan=held, detail=detail)
+        uploads = list(Upload.objects.filter(scans=held).values_list("pk", flat=True))
+        held.delete()
         Upload.objects.filter(pk__in=uploads, scans=None).delete()
 
 
@@ -328,9 +364,33 @@ def read_checkpoint(*, model_version: ModelVersion) -> Checkpoint:
     return checkpoint
 
 
-def activate_model(*, model_version: ModelVersion) -> None:
-    """Let `model_version` answer new scans from now on; old answers stay as they are."""
+def activate_model(*, model_version: ModelVersion, activated_by=None) -> None:
+    """Let `model_version` answer new scans from now on; old answers stay as they are.
+
+    `activated_by` None: whoever runs the site's commands.
+    """
     with transaction.atomic():
         ModelVersion.objects.filter(is_active=True).exclude(pk=model_version.pk).update(is_active=False)
         ModelVersion.objects.filter(pk=model_version.pk).update(is_active=True, activated_at=timezone.now())
+        audit.record(action=Action.ACTIVATED, actor=activated_by, model_version=model_version)
     model_version.refresh_from_db()
+
+
+def issue_token(*, user, lifetime: timedelta | None) -> str:
+    """Give the secret of a new API token of `user`, in place of the one before. It can't be had again.
+
+    `lifetime` None: it lasts until it is revoked.
+    """
+    with transaction.atomic():
+        _, secret = ApiToken.objects.issue(user=user, lifetime=lifetime)
+        audit.record(action=Action.TOKEN_MADE, actor=user, owner=user)
+    return secret
+
+
+def revoke_token(*, user, revoked_by) -> bool:
+    """Let the API token of `user` open nothing any more; tell whether there was one."""
+    with transaction.atomic():
+        is_revoked = ApiToken.objects.revoke(user=user)
+        if is_revoked:
+            audit.record(action=Action.TOKEN_REVOKED, actor=revoked_by, owner=user)
+    return is_revoked

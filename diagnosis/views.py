@@ -17,7 +17,8 @@ from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 from PIL import Image
 
-from diagnosis import services, uploads
+from diagnosis import audit, services, uploads
+from diagnosis.audit import Action
 from diagnosis.forms import HistoryFilter, NewScansForm
 from diagnosis.model_card import ModelCard
 from diagnosis.models import ModelVersion, Prediction, Scan, Upload
@@ -43,6 +44,13 @@ def private_file(view: View) -> View:
 
 def _visible_scan(request: HttpRequest, scan_id: UUID) -> Scan:
     return get_object_or_404(Scan.objects.visible_to(request.user).with_latest().select_related("owner"), pk=scan_id)
+
+
+def _opened_scan(request: HttpRequest, scan_id: UUID) -> Scan:
+    """Give the scan that a person looks at; lists with their thumbnails don't count as looks, nor do polls."""
+    scan = _visible_scan(request, scan_id)
+    audit.record(action=Action.VIEWED, actor=cast(User, request.user), scan=scan)
+    return scan
 
 
 @require_safe
@@ -125,7 +133,7 @@ def scan_detail(request: HttpRequest, scan_id: UUID) -> HttpResponse:
 
     Over the picture lies the heatmap of the latest answer, or of the earlier one that ?heatmap= names.
     """
-    scan = _visible_scan(request, scan_id)
+    scan = _opened_scan(request, scan_id)
     latest = scan.latest_prediction
     rows = scan.predictions.select_related("model_version").defer("model_version__metadata")
     answers = list(rows.prefetch_related("reviews"))
@@ -159,7 +167,7 @@ def scan_status(request: HttpRequest, scan_id: UUID) -> HttpResponse:
 @private_file
 def scan_picture(request: HttpRequest, scan_id: UUID) -> FileResponse:
     """Give the picture. Browsers show 16 bits nearly black, so they get the 8 bits that the model sees."""
-    stored = _opened(_visible_scan(request, scan_id).picture)
+    stored = _opened(_opened_scan(request, scan_id).picture)
     try:
         shown = _in_eight_bits(stored)
     except OSError as error:
@@ -192,7 +200,7 @@ def scan_thumbnail(request: HttpRequest, scan_id: UUID) -> FileResponse:
 @private_file
 def prediction_heatmap(request: HttpRequest, scan_id: UUID, prediction_id: UUID) -> FileResponse:
     """Give the heatmap of one answer, to lay over the picture."""
-    prediction = get_object_or_404(_visible_scan(request, scan_id).predictions, pk=prediction_id)
+    prediction = get_object_or_404(_opened_scan(request, scan_id).predictions, pk=prediction_id)
     if not prediction.heatmap:
         raise Http404("This prediction has no heatmap.")
     return _file_response(_opened(prediction.heatmap), "image/png", "heatmap.png")
@@ -224,7 +232,7 @@ def scan_delete(request: HttpRequest, scan_id: UUID) -> HttpResponse:
     """Ask, then erase. Only the owner may; staff may not."""
     scan = get_object_or_404(Scan, pk=scan_id, owner=cast(User, request.user))
     if request.method == "POST":
-        services.erase_scan(scan=scan)
+        services.erase_scan(scan=scan, erased_by=request.user)
         messages.success(request, f"{scan} was deleted, with its picture and every answer.")
         return redirect("diagnosis:scan_list")
     return render(request, "diagnosis/scan_delete.html", {"scan": scan})

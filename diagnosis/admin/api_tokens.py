@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from diagnosis import services
 from diagnosis.admin.records import RecordAdmin
 from diagnosis.tokens import ApiToken
 
@@ -21,3 +22,12 @@ class ApiTokenAdmin(RecordAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[ApiToken]:
         """Fetch the users along."""
         return cast("QuerySet[ApiToken]", super().get_queryset(request).select_related("user"))
+
+    def delete_model(self, request: HttpRequest, obj: ApiToken) -> None:
+        """Revoke the token."""
+        services.revoke_token(user=obj.user, revoked_by=request.user)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
+        """Revoke one after the other."""
+        for token in queryset:
+            self.delete_model(request, token)

@@ -62,7 +62,7 @@ class ModelVersionAdmin(RecordAdmin):
         if version is None:
             raise Http404
         if request.method == "POST":
-            services.activate_model(model_version=version)
+            services.activate_model(model_version=version, activated_by=request.user)
             self.log_change(request, version, "Made active.")
             text = (
                 f"New scans are read by {version} from now on. Old answers stay as they are; to read old scans again, "

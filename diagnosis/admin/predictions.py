@@ -1,11 +1,12 @@
 """Predictions in the admin: what was answered, and the place where people review it. The answers themselves stay."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
+from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -16,10 +17,11 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
-from diagnosis import services
+from diagnosis import audit, services
 from diagnosis.admin.filters import OwnerFilter, ProbabilityFilter, RequestedFilter, ReviewFilter, owner_link
 from diagnosis.admin.records import percent, quality, thumbnail
 from diagnosis.admin.reprocessing import ReprocessAdmin
+from diagnosis.audit import Action
 from diagnosis.models import BY_PROBABILITY, Label, Prediction, Review, Scan
 from diagnosis.states import State
 
@@ -162,6 +164,7 @@ class PredictionAdmin(ReprocessAdmin):
         obj: Any = None,
     ) -> HttpResponse:
         """Add the picture, the reviews, the review form, and the other predictions of the scan to the page."""
+        audit.record(action=Action.VIEWED, actor=cast(User, request.user), scan=obj.scan)
         others = obj.scan.predictions.select_related("model_version").defer("model_version__metadata")
         context |= {
             "explained": obj,

@@ -41,7 +41,7 @@ class ReprocessAdmin(LongListAdmin):
             return
         began = timezone.now()
         asked = services.reprocess(scans=scans, model_version=active, trigger=Trigger.ADMIN, requested_by=request.user)
-        new = sum(prediction.requested_at >= began for prediction in asked)
+        new = sum(prediction.requested_at >= began for some in asked for prediction in some)
         text = f"Asked {active} to read {_scans(new)} again."
         if new < len(scans):
             text += f" {_scans(len(scans) - new)} still waited for an answer asked for earlier."

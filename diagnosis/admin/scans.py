@@ -2,18 +2,20 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin
 from django.contrib.admin.models import DELETION, LogEntry
+from django.contrib.auth.models import User
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 
-from diagnosis import services
+from diagnosis import audit, services
 from diagnosis.admin.records import percent, picture, quality, thumbnail
 from diagnosis.admin.reprocessing import ReprocessAdmin
+from diagnosis.audit import Action
 from diagnosis.models import Prediction, Scan
 
 
@@ -90,16 +92,29 @@ class ScanAdmin(ReprocessAdmin):
         """They stand for themselves."""
         return chosen
 
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: dict[str, Any],
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Any = None,
+    ) -> HttpResponse:
+        """Note who looks at the scan."""
+        audit.record(action=Action.VIEWED, actor=cast(User, request.user), scan=obj)
+        return super().render_change_form(request, context, add, change, form_url, obj)
+
     # Erasing -----------------------------------------------------------------------------------------------------
 
     def delete_model(self, request: HttpRequest, obj: Scan) -> None:
         """Erase the scan, its predictions and its files."""
-        services.erase_scan(scan=obj)
+        services.erase_scan(scan=obj, erased_by=request.user)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Scan]) -> None:
         """Erase one after the other, files included."""
         for scan in queryset:
-            services.erase_scan(scan=scan)
+            services.erase_scan(scan=scan, erased_by=request.user)
 
     def log_deletions(self, request: HttpRequest, queryset: Iterable[Scan]) -> list[LogEntry]:
         """Note who erased which scan by its id alone: the owner's words must not outlive the scan."""

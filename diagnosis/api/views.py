@@ -2,6 +2,7 @@
 
 from typing import Any, BinaryIO, cast
 
+from django.contrib.auth.models import User
 from django.core.files.base import File
 from django.db.models.fields.files import FieldFile
 from django.http import FileResponse
@@ -15,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
-from diagnosis import intake, services
+from diagnosis import audit, intake, services
 from diagnosis.api import document
 from diagnosis.api.document import header, problems, refusals
 from diagnosis.api.paging import PageQuery, once_each
@@ -27,6 +28,7 @@ from diagnosis.api.serializers import (
     ScanQuery,
     ScanSerializer,
 )
+from diagnosis.audit import Action
 from diagnosis.models import ModelVersion, Prediction, Scan
 from diagnosis.refusals import Refusal
 from diagnosis.states import Trigger
@@ -73,6 +75,12 @@ class Api(generics.GenericAPIView):
     def visible_scan(self) -> Scan:
         """Give the scan that the path names; 404 for strangers."""
         return get_object_or_404(self.visible_scans(), pk=self.kwargs["scan_id"])
+
+    def opened_scan(self, scans: Any = None) -> Scan:
+        """Give the scan that the path names, of `scans` or all visible ones, to be shown; the audit notes the look."""
+        scan = get_object_or_404(self.visible_scans() if scans is None else scans, pk=self.kwargs["scan_id"])
+        audit.record(action=Action.VIEWED, actor=cast(User, self.request.user), scan=scan)
+        return scan
 
 
 class Rows(Api, generics.ListAPIView):
@@ -199,7 +207,7 @@ class OneScan(Api):
     )
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Give it."""
-        scan = get_object_or_404(scans_to_show(self.visible_scans()), pk=self.kwargs["scan_id"])
+        scan = self.opened_scan(scans_to_show(self.visible_scans()))
         response = Response(self.get_serializer(scan).data)
         ask_again(response, scan.latest_prediction)
         return response
@@ -216,7 +224,7 @@ class OneScan(Api):
         scan = self.visible_scan()
         if scan.owner_id != request.user.pk:
             raise PermissionDenied("Only the owner may delete a scan.")
-        services.erase_scan(scan=scan)
+        services.erase_scan(scan=scan, erased_by=request.user)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -232,7 +240,7 @@ class ScanPicture(Api):
     )
     def get(self, request: Request, *args: Any, **kwargs: Any) -> FileResponse:
         """Give it."""
-        return png(self.visible_scan().picture, "scan.png")
+        return png(self.opened_scan().picture, "scan.png")
 
 
 def png(stored: FieldFile, filename: str) -> FileResponse:
@@ -250,7 +258,7 @@ class PredictionsOfAScan(Api):
 
     def get_queryset(self) -> Any:
         """Give the scan's predictions with all that their JSON tells."""
-        predictions = self.visible_scan().predictions.select_related("scan", "model_version")
+        predictions = self.opened_scan().predictions.select_related("scan", "model_version")
         return predictions.defer("model_version__metadata").prefetch_related("reviews")
 
     def prediction(self) -> Prediction:

@@ -12,6 +12,7 @@ from celery import Celery
 from django.apps import apps
 from django.contrib.auth.models import Group
 from django.core.cache import cache
+from django.core.management.commands import flush
 
 from diagnosis.models import ModelVersion
 from diagnosis.tests import factories
@@ -43,6 +44,23 @@ def forgotten_log_ins():
     """Count failed log-ins for each test alone."""
     yield
     cache.clear()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def the_audit_of_sqlite_may_be_emptied() -> None:
+    """Let a transactional test leave no rows behind: PostgreSQL truncates, SQLite deletes, which its audit refuses."""
+    sql_flush = flush.sql_flush
+
+    def without_triggers(style, connection, **options):
+        statements = sql_flush(style, connection, **options)
+        if connection.vendor != "sqlite":
+            return statements
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
+            triggers = dict(cursor.fetchall())
+        return [*(f"DROP TRIGGER {name}" for name in triggers), *statements, *triggers.values()]
+
+    flush.sql_flush = without_triggers
 
 
 @pytest.fixture

@@ -185,7 +185,7 @@ def test_an_answer_that_came_after_the_look_at_the_rows_is_erased_with_its_file(
     prediction_at(State.SUCCEEDED, scan, has_heatmap=True, heatmap="")
 
     with django_capture_on_commit_callbacks(execute=True):
-        services.erase_scan(scan=scan)
+        services.erase_scan(scan=scan, erased_by=None)
 
     assert heatmap_files(media) == []
 
@@ -194,7 +194,7 @@ def test_what_is_not_erased_after_all_keeps_its_heatmap(scan, media, django_capt
     prediction_at(State.SUCCEEDED, scan, has_heatmap=True)
 
     with django_capture_on_commit_callbacks(execute=True), transaction.atomic():
-        services.erase_scan(scan=scan)
+        services.erase_scan(scan=scan, erased_by=None)
         transaction.set_rollback(True)
 
     assert Scan.objects.exists()
@@ -209,7 +209,7 @@ def test_a_scan_that_is_erased_while_it_is_read_leaves_no_file(
 
     def slowly(pictures):
         with django_capture_on_commit_callbacks(execute=True):
-            services.erase_scan(scan=Scan.objects.get(pk=scan.pk))
+            services.erase_scan(scan=Scan.objects.get(pk=scan.pk), erased_by=None)
         return classify(pictures)
 
     monkeypatch.setattr(fake_classifier, "classify", slowly)
@@ -241,7 +241,7 @@ def test_erasing_a_scan_erases_the_heatmaps_of_all_its_answers(
     assert len(heatmap_files(media)) == 2
 
     with django_capture_on_commit_callbacks(execute=True):
-        services.erase_scan(scan=scan)
+        services.erase_scan(scan=scan, erased_by=None)
 
     assert [path for path in media.rglob("*") if path.is_file()] == []
 

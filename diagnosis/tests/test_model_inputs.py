@@ -137,7 +137,7 @@ def test_erasing_a_scan_erases_its_small_picture(uploaded, media, django_capture
         Scan.objects.update(model_input="")
 
     with django_capture_on_commit_callbacks(execute=True):
-        services.erase_scan(scan=Scan.objects.get())
+        services.erase_scan(scan=Scan.objects.get(), erased_by=None)
 
     assert input_files(media) == []
 

@@ -169,7 +169,7 @@ def test_a_transaction_that_fails_leaves_nothing_in_the_session(pool):
         stores_and_fails()
     assert Scan.objects.count() == 0
     scan = scan_of(owner)
-    services.erase_scan(scan=scan)
+    services.erase_scan(scan=scan, erased_by=None)
     assert Scan.objects.count() == 0
 
 

@@ -185,11 +185,14 @@ def test_while_the_broker_is_away_it_stops_at_the_first_message_and_keeps_what_i
         raise BrokerError("connection refused")
 
     monkeypatch.setattr("diagnosis.tasks.run_predictions.apply_async", refuse)
-    for _ in range(batch.AT_ONCE + 1):
+    for _ in range(services.SCANS_OF_A_MESSAGE + 1):
         scan_of(alice)
 
     assert "broker is away" in failing()
-    assert list(Prediction.objects.values_list("state", "enqueued_at")) == [(State.QUEUED, None)] * batch.AT_ONCE
+    assert (
+        list(Prediction.objects.values_list("state", "enqueued_at"))
+        == [(State.QUEUED, None)] * services.SCANS_OF_A_MESSAGE
+    )
 
 
 def test_a_model_that_no_worker_can_load_stops_the_batch_before_all_scans_fail(alice, model_version, workers):

@@ -178,7 +178,7 @@ def test_a_request_beside_one_that_is_just_finished_becomes_a_new_one(alice, mod
 def test_reprocessing_appends_and_the_old_answer_stays(alice, model_version, sent):
     old = prediction_at(State.SUCCEEDED, scan=scan_of(alice), model_version=model_version, probability=0.9)
 
-    (new,) = services.reprocess(scans=[old.scan], model_version=model_version, trigger=Trigger.ADMIN)
+    ((new,),) = services.reprocess(scans=[old.scan], model_version=model_version, trigger=Trigger.ADMIN)
 
     old.refresh_from_db()
     assert (old.state, old.probability, new.state) == (State.SUCCEEDED, 0.9, State.QUEUED)
@@ -309,7 +309,7 @@ def test_erasing_a_scan_removes_its_rows_and_files(alice, model_version, sent, d
     assert len(stored_files()) == 3
 
     with django_capture_on_commit_callbacks(execute=True):
-        services.erase_scan(scan=scan)
+        services.erase_scan(scan=scan, erased_by=None)
 
     assert stored_files() == []
     assert not Scan.objects.exists()

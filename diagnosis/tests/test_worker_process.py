@@ -226,7 +226,7 @@ def test_a_doubled_message_is_answered_once(worker):
 
 def test_messages_without_a_prediction_do_no_harm(worker):
     erased = asked(scan_of(person("alice")))
-    services.erase_scan(scan=erased.scan)
+    services.erase_scan(scan=erased.scan, erased_by=None)
     for nonsense in (str(erased.pk), "00000000-0000-0000-0000-000000000000", "not an id"):
         run_prediction.delay(nonsense)
     child = worker.child()
