@@ -1,21 +1,30 @@
-"""The account page: who one is here, and the token for one's programs."""
+"""The account pages: who one is here, the token for one's programs, and the way out."""
 
 from typing import Any, cast
 
+from allauth.account.forms import ReauthenticateForm
+from django.conf import settings
 from django.contrib import messages
+from django.contrib.auth import logout
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_POST, require_safe
+from django.utils.translation import gettext, ngettext
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from diagnosis import services
+from diagnosis import erasure, services
 from diagnosis.forms import NewTokenForm
 from diagnosis.tokens import ApiToken
 from diagnosis.views import private_page
 
+# A person waits, and a proxy with them; what is left is erased when the form is sent again.
+ERASE_SECONDS = 20
+
 
 def _page(request: HttpRequest, form: NewTokenForm, status: int = 200, **more: Any) -> HttpResponse:
     context = {"form": form, "token": ApiToken.objects.filter(user=cast(User, request.user)).first(), **more}
+    context["retention_days"] = settings.RETENTION_DAYS
     return render(request, "diagnosis/account.html", context, status=status)
 
 
@@ -44,3 +53,36 @@ def token_revoke(request: HttpRequest) -> HttpResponse:
     if services.revoke_token(user=request.user, revoked_by=request.user):
         messages.success(request, "The API token is revoked; programs that use it are turned away.")
     return redirect("diagnosis:account")
+
+
+@sensitive_post_parameters("password")
+@require_http_methods(["GET", "HEAD", "POST"])
+@private_page
+def erase(request: HttpRequest) -> HttpResponse:
+    """Ask for the password, then erase the account with all that is this person's."""
+    user = cast(User, request.user)
+    form = ReauthenticateForm(request.POST if request.method == "POST" else None, user=user)
+    status = 200
+    if request.method == "POST":
+        status = 422
+        if form.is_valid():
+            try:
+                erased = erasure.erase_account(user=user, erased_by=user, seconds=ERASE_SECONDS)
+            except (erasure.LastSuperuser, erasure.Unfinished) as error:
+                form.add_error(None, str(error))
+            else:
+                logout(request)
+                messages.success(request, _farewell(erased))
+                return redirect("diagnosis:home")
+    context = {"form": form, "is_last_superuser": erasure.is_last_superuser(user)}
+    return render(request, "diagnosis/account_erase.html", context, status=status)
+
+
+def _farewell(erased: services.Erased) -> str:
+    if not erased.scans:
+        return gettext("Your account was erased.")
+    return ngettext(
+        "Your account was erased, with %(scans)s scan and its answers: %(files)s files.",
+        "Your account was erased, with %(scans)s scans and their answers: %(files)s files.",
+        erased.scans,
+    ) % {"scans": erased.scans, "files": erased.files}

@@ -8,6 +8,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from boto3.exceptions import Boto3Error
@@ -99,6 +100,16 @@ class BucketStorage(S3Storage):
         """Tell whether the file is there."""
         with faults_named(name):
             return super().exists(name)
+
+    def listdir(self, name: str) -> tuple[list[str], list[str]]:
+        """Give the folders and the files in the folder `name`."""
+        with faults_named(name):
+            return super().listdir(name)
+
+    def get_modified_time(self, name: str) -> datetime:
+        """Tell when the file was stored."""
+        with faults_named(name):
+            return super().get_modified_time(name)
 
     def size(self, name: str) -> int:
         """Give the bytes of the file."""

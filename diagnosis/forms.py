@@ -53,6 +53,7 @@ class NewScansForm(forms.Form):
     def __init__(self, *args: Any, is_too_large: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.is_too_large = is_too_large
+        self.retention_days = settings.RETENTION_DAYS
         limits = intake.Limits.from_settings()
         most_in_all = f"{settings.UPLOAD_MAX_BYTES / 2**20:.3g} MB"
         # No "accept": files of DICOM often have no ending, and a browser would hide them.

@@ -12,9 +12,10 @@ from django.db.models.functions import Coalesce, Now
 from django.urls import reverse
 from django.utils import timezone
 
-from diagnosis.audit_rows import AuditEvent
+from diagnosis.audit.rows import AuditEvent
 from diagnosis.dicom_facts import DICOM_CONSTRAINTS, DicomFacts
 from diagnosis.files import heatmap_path, model_input_path, picture_path, thumbnail_path
+from diagnosis.sessions import Session  # noqa: F401 - so are sessions
 from diagnosis.states import OPEN_STATES, TERMINAL_STATES, TRANSITIONS, FailureReason, State, Trigger
 from diagnosis.tokens import ApiToken  # noqa: F401 - a model in a file of its own
 from diagnosis.upload_rows import Upload
@@ -102,6 +103,13 @@ class Scan(DicomFacts):
     def get_absolute_url(self) -> str:
         """Give the page with the answer."""
         return reverse("diagnosis:scan_detail", args=[self.pk])
+
+    @property
+    def kept_until(self) -> datetime | None:
+        """Tell when it expires and is erased within a day; None: not before somebody deletes it."""
+        if settings.RETENTION_DAYS is None:
+            return None
+        return self.created_at + timedelta(days=settings.RETENTION_DAYS)
 
     @property
     def has_model_input(self) -> bool:

@@ -8,7 +8,7 @@ import logging
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from datetime import timedelta
 from functools import partial
 from itertools import islice
@@ -66,6 +66,21 @@ class Submission:
 
     scan: Scan
     is_new: bool
+
+
+@dataclass(frozen=True)
+class Erased:
+    """How much was erased: rows, and the files that they named; `others` are all further rows of an account."""
+
+    scans: int = 0
+    predictions: int = 0
+    reviews: int = 0
+    files: int = 0
+    others: int = 0
+
+    def __add__(self, more: "Erased") -> "Erased":
+        pairs = zip(astuple(self), astuple(more), strict=True)
+        return Erased(*(ours + theirs for ours, theirs in pairs))
 
 
 @dataclass(frozen=True)
@@ -305,7 +320,7 @@ def record_review(*, prediction: Prediction, reviewer, label: Label | str, note:
     return review
 
 
-def erase_scan(*, scan: Scan, erased_by, detail: str = "") -> None:
+def erase_scan(*, scan: Scan, erased_by, detail: str = "") -> Erased:
     """Delete a scan with all its predictions and reviews; its files go when the transaction commits.
 
     An upload goes with the last of its scans. Raises files.StorageAway, and then nothing is deleted. `erased_by` None:
@@ -314,11 +329,19 @@ def erase_scan(*, scan: Scan, erased_by, detail: str = "") -> None:
     with transaction.atomic():
         held = Scan.objects.select_for_update().filter(pk=scan.pk).first()
         if held is None:
-            return
+            return Erased()
         audit.record(action=Action.DELETED, actor=erased_by, scan=held, detail=detail)
+        files = sum(bool(file) for file in (held.picture, held.thumbnail, held.model_input))
+        files += held.predictions.exclude(heatmap="").count()
         uploads = list(Upload.objects.filter(scans=held).values_list("pk", flat=True))
-        held.delete()
+        _, rows = held.delete()
         Upload.objects.filter(pk__in=uploads, scans=None).delete()
+    return Erased(
+        scans=rows["diagnosis.Scan"],
+        predictions=rows.get("diagnosis.Prediction", 0),
+        reviews=rows.get("diagnosis.Review", 0),
+        files=files,
+    )
 
 
 def register_model(*, folder: Path, activate: bool = False) -> tuple[ModelVersion, bool]:

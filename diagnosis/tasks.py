@@ -1,12 +1,17 @@
 """The Celery tasks: ids in, one call each. The options that all share are in the settings."""
 
+from itertools import islice
 from typing import Any
 
 from billiard.exceptions import TimeLimitExceeded
 from celery import Task, shared_task
+from django.conf import settings
 
 # A worker that sends messages answers nobody meanwhile; the next minute sends more.
 REQUEUED_AT_ONCE = 1000
+
+# So many are erased within seconds, also in a bucket; people's scans come in between.
+ERASED_AT_ONCE = 200
 
 
 class PredictionTask(Task):
@@ -57,3 +62,20 @@ def requeue_stale_predictions() -> None:
     from diagnosis import services
 
     services.requeue_stale(limit=REQUEUED_AT_ONCE)
+
+
+@shared_task
+def erase_expired_scans() -> None:
+    """Erase what was kept for long enough, a part at a time; beat calls it every day."""
+    from diagnosis import erasure
+
+    if sum(1 for _ in islice(erasure.erase_expired(), ERASED_AT_ONCE)) == ERASED_AT_ONCE:
+        erase_expired_scans.apply_async(queue=settings.QUEUE_OF_BATCHES)
+
+
+@shared_task
+def forget_expired_sessions() -> None:
+    """Delete the sessions that are over: they name their users; beat calls it every day."""
+    from diagnosis.sessions import SessionStore
+
+    SessionStore.clear_expired()

@@ -4,6 +4,7 @@ from django.urls import path
 
 from diagnosis import account, views
 from diagnosis.api.documentation import DocumentationPage
+from diagnosis.audit import pages as audit_pages
 
 app_name = "diagnosis"
 
@@ -21,8 +22,11 @@ urlpatterns = [
         name="prediction_heatmap",
     ),
     path("scans/<uuid:scan_id>/delete/", views.scan_delete, name="scan_delete"),
+    path("scans/<uuid:scan_id>/events/", audit_pages.scan_events, name="scan_events"),
     path("uploads/<uuid:upload_id>/", views.upload_detail, name="upload_detail"),
     path("accounts/", account.overview, name="account"),
+    path("accounts/events/", audit_pages.account_events, name="account_events"),
+    path("accounts/erase/", account.erase, name="account_erase"),
     path("accounts/token/", account.token_new, name="token_new"),
     path("accounts/token/revoke/", account.token_revoke, name="token_revoke"),
     path("api-docs/", DocumentationPage.as_view(), name="api_docs"),

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 from uuid import UUID
 
 from django.contrib import messages
@@ -19,6 +19,7 @@ from PIL import Image
 
 from diagnosis import audit, services, uploads
 from diagnosis.audit import Action
+from diagnosis.audit.reading import events_of, told
 from diagnosis.forms import HistoryFilter, NewScansForm
 from diagnosis.model_card import ModelCard
 from diagnosis.models import ModelVersion, Prediction, Scan, Upload
@@ -28,6 +29,7 @@ from diagnosis.upload_handlers import is_too_large
 from ml.preprocess import eight_bit
 
 SCANS_PER_PAGE = 24
+EVENTS_SHOWN = 5
 
 View = Callable[..., HttpResponseBase]
 
@@ -142,8 +144,18 @@ def scan_detail(request: HttpRequest, scan_id: UUID) -> HttpResponse:
         "is_waiting": latest is not None and not latest.is_terminal,
         "earlier": [answer for answer in answers if answer != latest],
         "explained": _chosen_heatmap(request, answers) or latest,
+        **_events(request, scan),
     }
     return render(request, "diagnosis/scan_detail.html", context)
+
+
+def _events(request: HttpRequest, scan: Scan) -> dict[str, Any]:
+    """Give the newest events to the owner, and whether there are more."""
+    if scan.owner_id != request.user.pk:
+        return {}
+    newest = list(events_of(scan=scan)[: EVENTS_SHOWN + 1])
+    shown = told(newest[:EVENTS_SHOWN], reader=request.user)
+    return {"events": shown, "has_more_events": len(newest) > EVENTS_SHOWN}
 
 
 def _chosen_heatmap(request: HttpRequest, answers: list[Prediction]) -> Prediction | None:

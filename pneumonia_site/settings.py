@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import environ
+from celery.schedules import crontab
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from kombu import Queue
@@ -263,6 +264,9 @@ TEMPLATES = [
 CRISPY_ALLOWED_TEMPLATE_PACKS = "bootstrap5"
 CRISPY_TEMPLATE_PACK = "bootstrap5"
 
+# Sessions that know their user, so that they end with the account.
+SESSION_ENGINE = "diagnosis.sessions"
+
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
@@ -374,6 +378,13 @@ INFERENCE_THREADS = _whole_number("INFERENCE_THREADS", 0, minimum=0)
 # The worker touches it when it has loaded the model.
 WORKER_READY_FILE = VAR_DIR / "worker.ready"
 
+# How long a scan is kept (days), then it is erased with all that belongs to it. None: until somebody deletes it.
+RETENTION_DAYS = None
+if os.environ.get("RETENTION_DAYS", "").strip():
+    RETENTION_DAYS = _whole_number("RETENTION_DAYS", 0)
+    if RETENTION_DAYS > 36_500:
+        raise ImproperlyConfigured(f"RETENTION_DAYS is {RETENTION_DAYS}, more than a century; leave it empty instead.")
+
 # The API for programs ------------------------------------------------------------------------------------------------
 
 # Of one user in a minute.
@@ -459,7 +470,17 @@ QUEUE_OF_PEOPLE, QUEUE_OF_BATCHES = "people", "reprocess"
 CELERY_TASK_QUEUES = [Queue(QUEUE_OF_PEOPLE), Queue(QUEUE_OF_BATCHES)]
 CELERY_TASK_DEFAULT_QUEUE = QUEUE_OF_PEOPLE
 CELERY_BEAT_SCHEDULE = {
-    "requeue-stale-predictions": {"task": "diagnosis.tasks.requeue_stale_predictions", "schedule": 60.0}
+    "requeue-stale-predictions": {"task": "diagnosis.tasks.requeue_stale_predictions", "schedule": 60.0},
+    "erase-expired-scans": {
+        "task": "diagnosis.tasks.erase_expired_scans",
+        "schedule": crontab(hour=3, minute=0),
+        "options": {"queue": QUEUE_OF_BATCHES},
+    },
+    "forget-expired-sessions": {
+        "task": "diagnosis.tasks.forget_expired_sessions",
+        "schedule": crontab(hour=2, minute=30),
+        "options": {"queue": QUEUE_OF_BATCHES},
+    },
 }
 if EMBEDDED:
     BROKER_DIR = VAR_DIR / "broker"

@@ -5,11 +5,21 @@ from django.contrib import admin
 from django.views.decorators.http import require_safe
 
 from diagnosis.admin.api_tokens import ApiTokenAdmin
+from diagnosis.admin.audit_events import AuditEventAdmin
 from diagnosis.admin.model_versions import ModelVersionAdmin
+from diagnosis.admin.people import AddressAdmin, PersonAdmin
 from diagnosis.admin.predictions import PredictionAdmin
 from diagnosis.admin.scans import ScanAdmin
 
-__all__ = ["ApiTokenAdmin", "ModelVersionAdmin", "PredictionAdmin", "ScanAdmin"]
+__all__ = [
+    "AddressAdmin",
+    "ApiTokenAdmin",
+    "AuditEventAdmin",
+    "ModelVersionAdmin",
+    "PersonAdmin",
+    "PredictionAdmin",
+    "ScanAdmin",
+]
 
 admin.site.site_header = "Chest X-ray reader · staff"
 admin.site.site_title = "Chest X-ray reader"

@@ -7,12 +7,13 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from diagnosis import services
+from diagnosis.admin.nameless import NamelessAdmin
 from diagnosis.admin.records import RecordAdmin
 from diagnosis.tokens import ApiToken
 
 
 @admin.register(ApiToken)
-class ApiTokenAdmin(RecordAdmin):
+class ApiTokenAdmin(NamelessAdmin, RecordAdmin):
     """The list of tokens; their secrets are nowhere."""
 
     list_display = ("start", "user", "created_at", "last_used_at", "expires_at")

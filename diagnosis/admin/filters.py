@@ -137,14 +137,14 @@ class DayRangeForm(forms.Form):
         return self.cleaned_data
 
 
-class RequestedFilter(admin.ListFilter):
-    """By the days of the request, both included: typed in, or one of the usual ranges.
+class DayFilter(admin.ListFilter):
+    """By the days of a moment, both included: typed in, or one of the usual ranges.
 
-    Not Django's date_hierarchy: to list the years it truncates the time of every row. A range reads the index
-    predictions_newest alone.
+    Not Django's date_hierarchy: to list the years it truncates the time of every row. A range reads the index of the
+    moment alone.
     """
 
-    title = "day of request"
+    moment: str
     template = "admin/diagnosis/prediction/day_range_filter.html"
 
     def __init__(
@@ -191,7 +191,16 @@ class RequestedFilter(admin.ListFilter):
             return queryset.none()
         first, last = self.form.cleaned_data["requested_from"], self.form.cleaned_data["requested_to"]
         if first:
-            queryset = queryset.filter(requested_at__gte=timezone.make_aware(datetime.combine(first, time.min)))
+            queryset = queryset.filter(
+                **{f"{self.moment}__gte": timezone.make_aware(datetime.combine(first, time.min))}
+            )
         if last:
-            queryset = queryset.filter(requested_at__lte=timezone.make_aware(datetime.combine(last, time.max)))
+            queryset = queryset.filter(**{f"{self.moment}__lte": timezone.make_aware(datetime.combine(last, time.max))})
         return queryset
+
+
+class RequestedFilter(DayFilter):
+    """By the days of the request."""
+
+    title = "day of request"
+    moment = "requested_at"

@@ -1,18 +1,16 @@
 """Scans in the admin: found, looked at, read again, erased; never edited."""
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, cast
 
 from django.contrib import admin
-from django.contrib.admin.models import DELETION, LogEntry
 from django.contrib.auth.models import User
-from django.contrib.contenttypes.models import ContentType
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 
 from diagnosis import audit, services
+from diagnosis.admin.nameless import NamelessAdmin
 from diagnosis.admin.records import percent, picture, quality, thumbnail
 from diagnosis.admin.reprocessing import ReprocessAdmin
 from diagnosis.audit import Action
@@ -53,7 +51,7 @@ class PredictionInline(admin.TabularInline):
 
 
 @admin.register(Scan)
-class ScanAdmin(ReprocessAdmin):
+class ScanAdmin(NamelessAdmin, ReprocessAdmin):
     """One row for each X-ray, with what the newest prediction says of it."""
 
     list_display = ("small_picture", "name", "reference", "owner", "state", "label", "created_at")
@@ -115,21 +113,6 @@ class ScanAdmin(ReprocessAdmin):
         """Erase one after the other, files included."""
         for scan in queryset:
             services.erase_scan(scan=scan, erased_by=request.user)
-
-    def log_deletions(self, request: HttpRequest, queryset: Iterable[Scan]) -> list[LogEntry]:
-        """Note who erased which scan by its id alone: the owner's words must not outlive the scan."""
-        scans = ContentType.objects.get_for_model(Scan)
-        return LogEntry.objects.bulk_create(
-            LogEntry(
-                user_id=request.user.pk,  # type: ignore[misc]  # whoever is here is signed in
-                content_type=scans,
-                object_id=str(scan.pk),
-                object_repr=f"Scan {scan.pk}",
-                action_flag=DELETION,
-                change_message="[]",
-            )
-            for scan in queryset
-        )
 
     # What the pages show -----------------------------------------------------------------------------------------
 

@@ -219,7 +219,7 @@ def test_a_page_is_shown_also_where_the_look_cannot_be_written_down(client, alic
     def fails(*_args, **_options):
         raise DatabaseError("away")
 
-    monkeypatch.setattr(f"diagnosis.audit.{broken}", fails)
+    monkeypatch.setattr(f"diagnosis.audit.recording.{broken}", fails)
     client.force_login(alice)
     assert client.get(scan.get_absolute_url()).status_code == 200
     assert "away" in caplog.text

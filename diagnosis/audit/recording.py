@@ -10,14 +10,12 @@ from django.core.cache import cache
 from django.db import transaction
 from django.db.models import Q
 
-from diagnosis.audit_rows import Action, AuditEvent, Pseudonym
+from diagnosis.audit.rows import Action, AuditEvent, Pseudonym
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
     from diagnosis.models import ModelVersion, Scan
-
-__all__ = ["Action", "record"]
 
 logger = logging.getLogger(__name__)
 

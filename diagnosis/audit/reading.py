@@ -1,0 +1,48 @@
+"""What owners are told of the audit."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.db.models import QuerySet
+from django.utils.translation import gettext
+
+from diagnosis.audit.rows import AuditEvent, Pseudonym
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+    from diagnosis.models import Scan
+
+
+@dataclass(frozen=True)
+class Told:
+    """An event as an owner reads it."""
+
+    event: AuditEvent
+    who: str
+    scan: "Scan | None"  # that is still there
+
+
+def events_of(*, scan: "Scan | None" = None, owner: "User | None" = None) -> QuerySet[AuditEvent]:
+    """Give the events about `scan`, or about all that is or was `owner`'s, the newest first."""
+    # The pseudonym is looked up beforehand, so that an index gives the events in their order.
+    known = Pseudonym.objects.filter(scan=scan) if scan else Pseudonym.objects.filter(user=owner)
+    pseudonym = known.first()
+    if pseudonym is None:
+        return AuditEvent.objects.none()
+    about = {"scan" if scan else "owner": pseudonym.pk}
+    return AuditEvent.objects.filter(**about).select_related("actor", "scan__scan")
+
+
+def told(events: Iterable[AuditEvent], *, reader: "User") -> list[Told]:
+    """Say of each event who it was. Others are told by their role: an owner learns that staff looked, not which."""
+    return [Told(event, who=_who(event, reader), scan=event.scan.scan if event.scan else None) for event in events]
+
+
+def _who(event: AuditEvent, reader: "User") -> str:
+    if event.actor_id is None:
+        return gettext("The site itself")
+    if event.actor is None:
+        return gettext("Somebody whose account was erased")
+    return gettext("You") if event.actor.user_id == reader.pk else gettext("Staff")
