@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 import pytest
 from django.core.files.base import ContentFile
@@ -10,7 +11,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
 from diagnosis import bucket as bucket_module
-from diagnosis import services, worker
+from diagnosis import erasure, services, sweeping, worker
 from diagnosis.bucket import BucketStorage
 from diagnosis.files import StorageAway
 from diagnosis.models import Prediction, Scan, Upload
@@ -355,3 +356,29 @@ def test_no_page_names_a_file_in_the_bucket(client, sam, browser, answered, buck
 def test_a_file_in_the_bucket_has_no_url_at_all(answered):
     with pytest.raises(ValueError, match="no URL"):
         answered.picture.url  # noqa: B018
+
+
+def test_erasing_an_account_empties_the_bucket_of_all_that_was_theirs(
+    browser, alice, bob, answered, bucket, django_capture_on_commit_callbacks
+):
+    kept = scan_of(bob)
+    with django_capture_on_commit_callbacks(execute=True):
+        erased = erasure.erase_account(user=alice, erased_by=alice)
+    assert erased.files == 4
+    assert set(bucket.names()) == {f"{PREFIX}/{kept.picture.name}", f"{PREFIX}/{kept.thumbnail.name}"}
+
+
+def test_files_in_the_bucket_that_no_row_names_are_swept_once_they_are_old(answered, bucket, monkeypatch):
+    named = set(bucket.names())
+    for name in ("scans/ab/abc.png", "heatmaps/ab/abc.png", "reports/abc.pdf"):
+        bucket.write(name, b"left behind")
+    assert list(sweeping.sweep_files()) == []
+    monkeypatch.setattr(sweeping, "YOUNG", timedelta(seconds=-60))
+    assert list(sweeping.sweep_files()) == ["scans/ab/abc.png", "heatmaps/ab/abc.png"]
+    assert set(bucket.names()) == named | {f"{PREFIX}/reports/abc.pdf"}
+
+
+def test_nothing_is_swept_while_the_storage_is_away(answered, away):
+    away()
+    with pytest.raises(StorageAway):
+        list(sweeping.sweep_files())

@@ -241,3 +241,13 @@ def test_a_pool_in_front_of_the_database_lets_no_cursor_outlive_its_transaction(
     assert read("DATABASES", **FULL)["DATABASES"]["default"]["DISABLE_SERVER_SIDE_CURSORS"] is False
     pooled = read("DATABASES", **FULL, DATABASE_POOLED="true", DATABASE_CONNECTION_SECONDS="0")["DATABASES"]["default"]
     assert (pooled["DISABLE_SERVER_SIDE_CURSORS"], pooled["CONN_MAX_AGE"]) == (True, 0)
+
+
+@pytest.mark.parametrize("nonsense", ["0", "30.5", "a month", "36501"])
+def test_scans_are_kept_for_a_number_of_days_that_makes_sense(complaint, nonsense):
+    assert "RETENTION_DAYS is " in complaint(**FULL, RETENTION_DAYS=nonsense)
+
+
+@pytest.mark.parametrize(("given", "days"), [(" ", None), ("365", 365)])
+def test_scans_are_kept_for_so_many_days_or_until_somebody_deletes_them(read, given, days):
+    assert read("RETENTION_DAYS", **FULL, RETENTION_DAYS=given) == {"RETENTION_DAYS": days}
