@@ -24,7 +24,7 @@ from diagnosis.figures import (
     shift_name,
 )
 from diagnosis.models import ModelVersion
-from ml.prevalence import PREVALENCES, predictive_values
+from ml.prevalence import PREVALENCES, Share, predictive_values
 
 # What ml.augmentation does to a training picture, by its names there.
 AUGMENTATIONS = {
@@ -51,11 +51,11 @@ STARTING_WEIGHTS = {
 
 
 class PredictiveValues(NamedTuple):
-    """What an answer is worth at a prevalence; "" where nobody gets that answer."""
+    """What an answer is worth at a prevalence; None where nobody gets that answer."""
 
     prevalence: str
-    ppv: str
-    npv: str
+    ppv: Figure | None
+    npv: Figure | None
 
 
 class EngineRow(NamedTuple):
@@ -118,9 +118,9 @@ class ModelCard:
     @cached_property
     def predictive_values(self) -> list[PredictiveValues]:
         """Give PPV and NPV at PREVALENCES by Bayes' rule."""
-        told = (part(self.unchanged, name).get("value") for name in ("recall", "specificity"))
-        sensitivity, specificity = (number(value) for value in told)
-        if sensitivity is None or specificity is None:
+        told = (part(self.unchanged, name) for name in ("recall", "specificity"))
+        sensitivity, specificity = ({key: number(share.get(key)) for key in ("value", "low", "high")} for share in told)
+        if sensitivity["value"] is None or specificity["value"] is None:
             return []
         return [_predictive_values(sensitivity, specificity, prevalence) for prevalence in PREVALENCES]
 
@@ -235,10 +235,9 @@ class ModelCard:
         return curves.robustness(self.metrics)
 
 
-def _predictive_values(sensitivity: float, specificity: float, prevalence: float) -> PredictiveValues:
+def _predictive_values(sensitivity: Share, specificity: Share, prevalence: float) -> PredictiveValues:
     worth = predictive_values(sensitivity, specificity, prevalence)
-    ppv, npv = ("" if value is None else f"{value:.3f}" for value in (worth["ppv"], worth["npv"]))
-    return PredictiveValues(percentage(prevalence), ppv, npv)
+    return PredictiveValues(percentage(prevalence), figure("PPV", worth["ppv"]), figure("NPV", worth["npv"]))
 
 
 def _audit(found: dict[str, Any]) -> list[Figure]:

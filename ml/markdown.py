@@ -94,7 +94,7 @@ def robustness(shifts: Mapping[str, Sequence[Figure]]) -> str:
 
 
 def predictive_values(columns: Mapping[str, Sequence[Figure]]) -> str:
-    """Set PPV and NPV (of `ml.metrics.at_prevalences`) side by side, one column each; an empty one gives dashes."""
+    """Set PPV and NPV (of `ml.metrics.at_prevalences`) side by side, a column each; an empty one gives dashes."""
     prevalences = sorted({row["prevalence"] for found in columns.values() for row in found})
     rows = []
     for prevalence in prevalences:
@@ -102,10 +102,10 @@ def predictive_values(columns: Mapping[str, Sequence[Figure]]) -> str:
         rows.append(
             [
                 f"{100 * prevalence:.0f} %",
-                *(f"{share(c[0]['ppv'])} / {share(c[0]['npv'])}" if c else DASH for c in cells),
+                *(figure(c[0][worth], percent=True) if c else DASH for c in cells for worth in ("ppv", "npv")),
             ]
         )
-    return table(["prevalence", *(f"PPV / NPV, {name}" for name in columns)], rows)
+    return table(["prevalence", *(f"{worth}, {name}" for name in columns for worth in ("PPV", "NPV"))], rows)
 
 
 def uncertain(found: Mapping[str, Figure]) -> str:

@@ -1,6 +1,7 @@
 """Figures of merit with 95 % intervals, from probabilities of PNEUMONIA and labels."""
 
 from collections.abc import Hashable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -115,13 +116,13 @@ def effective_size(hits: ArrayLike, groups: Sequence[Hashable]) -> float:
     return float(min(n, share * (1 - share) / variance)) if variance else float(n)
 
 
-def at_prevalences(summary: dict) -> list[dict[str, float | None]]:
-    """Give {"prevalence", "ppv", "npv"} of a summary where pneumonia is as rare as PREVALENCES say.
+def at_prevalences(summary: dict) -> list[dict[str, Any]]:
+    """Give {"prevalence", "ppv", "npv"} of a summary where pneumonia is as rare as PREVALENCES say; both as intervals.
 
     Nothing where one label is absent: recall or specificity is undefined then.
     """
-    recall, specificity = summary["recall"]["value"], summary["specificity"]["value"]
-    if recall is None or specificity is None:
+    recall, specificity = summary["recall"], summary["specificity"]
+    if recall["value"] is None or specificity["value"] is None:
         return []
     return [{"prevalence": share, **predictive_values(recall, specificity, share)} for share in PREVALENCES]
 

@@ -191,6 +191,7 @@ def test_every_figure_comes_with_its_interval_and_n(client):
     assert "Sensitivity 0.970 (0.950–0.980)" in text
     assert "Bacterial pneumonia 0.980 0.960–0.990 250" in text
     assert "Truth pneumonia 11 343" in text
+    assert re.search(r"10 % 0\.606 \(0\.\d{3}–0\.\d{3}\) 0\.996 \(0\.\d{3}–0\.\d{3}\)", text)
     assert "as they are 0.004 0.001–0.015 490" in text
     assert "Accuracy where the statistics are wrong 0.850 0.830–0.860 40" in text
     assert "AUROC where the statistics are wrong 0.912" in text
@@ -203,13 +204,13 @@ def test_what_an_answer_is_worth_follows_from_bayes_rule():
 
     assert [row.prevalence for row in rows] == [f"{share}\N{NO-BREAK SPACE}%" for share in (5, 10, 30)]
     # 0.97 × 0.10 / (0.97 × 0.10 + 0.07 × 0.90), and 0.93 × 0.90 / (0.93 × 0.90 + 0.03 × 0.10)
-    assert (rows[1].ppv, rows[1].npv) == ("0.606", "0.996")
+    assert (rows[1].ppv.value, rows[1].npv.value) == ("0.606", "0.996")
 
 
 def test_an_answer_that_nobody_gets_is_worth_nothing_that_could_be_told():
     blind = {"metrics": {"held_out": {"none": {"recall": {"value": 0}, "specificity": {"value": 1}}}}}
 
-    assert {row.ppv for row in ModelCard(blind).predictive_values} == {""}
+    assert {row.ppv for row in ModelCard(blind).predictive_values} == {None}
 
 
 def test_the_operating_point_is_told_with_what_this_version_was_chosen_for(client):

@@ -159,8 +159,33 @@ def test_pictures_of_few_patients_are_worth_less_than_as_many_patients(scored):
 
 
 def test_predictive_values_follow_the_prevalence():
-    assert predictive_values(0.9, 0.8, 0.1) == pytest.approx({"ppv": 0.09 / 0.27, "npv": 0.72 / 0.73})
-    assert predictive_values(1.0, 1.0, 0.0) == {"ppv": None, "npv": 1.0}
+    found = predictive_values(proportion(90, 100), proportion(80, 100), 0.1)
+    assert found["ppv"]["value"] == pytest.approx(0.09 / 0.27)
+    assert found["npv"]["value"] == pytest.approx(0.72 / 0.73)
+    assert set(predictive_values(proportion(0, 9), proportion(9, 9), 0.1)["ppv"].values()) == {None}
+
+
+def test_a_predictive_value_without_intervals_of_what_it_follows_from_has_none_either():
+    found = predictive_values({"value": 0.9}, proportion(80, 100), 0.1)
+    assert found["ppv"] == {"value": pytest.approx(0.09 / 0.27), "low": None, "high": None}
+
+
+@pytest.mark.parametrize("counts", [(100, 100), (0, 100), (100, 0), (3, 100), (100, 97), (1, 1)])
+def test_the_interval_of_a_predictive_value_holds_it_also_where_all_or_none_are_right(counts):
+    for found in predictive_values(*(proportion(count, 100) for count in counts), 0.05).values():
+        if found["value"] is not None:
+            assert 0 <= found["low"] <= found["value"] <= found["high"] <= 1
+
+
+@pytest.mark.parametrize(("sensitivity", "specificity", "n"), [(0.9, 0.8, 60), (0.97, 0.95, 300)])
+def test_the_interval_of_a_predictive_value_holds_the_truth_as_often_as_it_says(sensitivity, specificity, n):
+    rng = np.random.default_rng(4)
+    truth = predictive_values({"value": sensitivity}, {"value": specificity}, 0.1)
+    drawn = zip(rng.binomial(n, sensitivity, 2000), rng.binomial(n, specificity, 2000), strict=True)
+    found = [predictive_values(*(proportion(int(hits), n) for hits in pair), 0.1) for pair in drawn]
+    for name in ("ppv", "npv"):
+        hit = np.mean([values[name]["low"] <= truth[name]["value"] <= values[name]["high"] for values in found])
+        assert 0.93 <= hit <= 0.98, name
 
 
 def test_a_summary_without_one_label_has_no_predictive_values(scored):
