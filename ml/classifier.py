@@ -65,6 +65,11 @@ class Classifier:
         """Give the side of the network's input in pixels."""
         return self.checkpoint.metadata.image_size
 
+    @property
+    def engine(self) -> str:
+        """Name what computes the answers, one of ml.engine.ENGINES."""
+        return self._graph.name
+
     def logits(self, pictures: Sequence[Image.Image]) -> np.ndarray:
         """Give the (n, 2) float32 logits of at least one picture, of any mode and size."""
         return self._graph.logits(pictures)

@@ -58,23 +58,43 @@ def patient_of(path: Path) -> str:
 
 
 def read_folder(folder: Path) -> list[Example]:
-    """List the pictures below folder/NORMAL and folder/PNEUMONIA, in the order of their names.
+    """List the pictures in folder/NORMAL and folder/PNEUMONIA, in the order of their names; `left_out` lists the rest.
 
     Raises DatasetError when one of the two is missing or empty.
     """
     examples = []
     for label in LABELS:
-        # [!.]: macOS leaves ._name.jpeg files in archives, which are no pictures.
-        paths = sorted(path for path in (folder / label).glob("[!.]*") if path.suffix.lower() in SUFFIXES)
+        paths = sorted(path for path in (folder / label).glob("*") if _is_picture(path))
         if not paths:
-            raise DatasetError(
-                f"No pictures in {folder / label}. Expected a folder with NORMAL/ and PNEUMONIA/, each with .jpeg, "
-                ".jpg or .png files. `python -m ml.dataset --download DIR` fetches the public data set."
-            )
+            raise DatasetError(f"No pictures in {folder / label}. {_expected(folder)}")
         for path in paths:
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
             examples.append(Example(path, label, patient_of(path), digest))
     return examples
+
+
+def left_out(folder: Path) -> list[str]:
+    """Name all that lies in `folder`, or beside its pictures, and that `read_folder` passes over; folders end in /."""
+    beside = [path for path in folder.glob("*") if path.name not in LABELS]
+    beside += [path for label in LABELS for path in (folder / label).glob("*") if not _is_picture(path)]
+    return sorted(f"{path.relative_to(folder).as_posix()}{'/' if path.is_dir() else ''}" for path in beside)
+
+
+def _is_picture(path: Path) -> bool:
+    # macOS leaves ._name.jpeg files in archives, which are no pictures.
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+
+
+def _expected(folder: Path) -> str:
+    # As in Kaggle's archive, which also holds a __MACOSX twin of each folder, with no pictures in it.
+    below = [path for pattern in ("*", "*/*") for path in sorted(folder.glob(pattern)) if (path / PNEUMONIA).is_dir()]
+    found = [str(path) for path in below if "__MACOSX" not in path.parts]
+    if found:
+        return f"There are such folders in {', '.join(found)}: name one of these."
+    return (
+        "Expected a folder with NORMAL/ and PNEUMONIA/, each with .jpeg, .jpg or .png files. "
+        "`python -m ml.dataset --download DIR` fetches the public data set."
+    )
 
 
 def drop_duplicates(examples: Iterable[Example]) -> list[Example]:

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -46,6 +46,7 @@ class Outputs(NamedTuple):
 class Engine(ABC):
     """A loaded network. Not to be carried over a fork: threads of both libraries are lost in the child."""
 
+    name: ClassVar[str]  # one of ENGINES
     image_size: int  # the side of the network's input in pixels
 
     @abstractmethod

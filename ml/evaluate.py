@@ -3,8 +3,9 @@
     python -m ml.evaluate --data data/chest_xray/test --report report
 
 The folder holds NORMAL/ and PNEUMONIA/ with pictures of any size. Every picture counts: exact duplicates (their number
-is reported), and those that the site would refuse as no chest X-ray (they are counted beside the figures). A picture
-that can't be read has no answer and is in no figure: it is named, and the exit code is 1.
+is reported), and those that the site would refuse as no chest X-ray (their number is, and the figures without them). A
+picture that can't be read has no answer and is in no figure: it is named, and the exit code is 1. What is no .jpeg,
+.jpg or .png file is named and left out.
 
 --report DIR writes report.json, report.md, the plots, and errors.png: a contact sheet of wrong answers. The sheet shows
 pictures of the folder: where their licence or somebody's privacy forbids that, it must not be published. It holds the
@@ -27,7 +28,7 @@ from tqdm import tqdm
 
 from ml import report as reports
 from ml.checkpoint import SHIPPED, Checkpoint, CheckpointError
-from ml.dataset import DatasetError, Example, data_hash, drop_duplicates, load_canonical, read_folder
+from ml.dataset import DatasetError, Example, data_hash, drop_duplicates, left_out, load_canonical, read_folder
 from ml.engine import ENGINES
 from ml.gallery import WrongAnswer, contact_sheet
 from ml.metrics import (
@@ -97,7 +98,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         classifier = Classifier.load(arguments.checkpoint, engine=arguments.engine)
         answers = ask(classifier, examples)
-        report = describe(answers, classifier.checkpoint)
+        report = describe(answers, classifier.checkpoint, engine=classifier.engine)
+        report["left_out"] = left_out(arguments.data)
         if arguments.robustness or (arguments.report and arguments.robustness is None):
             report["robustness"] = robustness(classifier, answers, every=bool(arguments.robustness))
         print(reports.table(report))
@@ -166,8 +168,8 @@ def open_picture(path: Path) -> Image.Image | None:
         return None
 
 
-def describe(answers: Answers, checkpoint: Checkpoint) -> dict[str, Any]:
-    """Put everything that was measured into one JSON-ready report; intervals are drawn by patient."""
+def describe(answers: Answers, checkpoint: Checkpoint, *, engine: str) -> dict[str, Any]:
+    """Put all that was measured, and what `engine` answered, into one JSON-ready report; intervals are by patient."""
     metadata, p, labels, patients = checkpoint.metadata, answers.probabilities, answers.labels, answers.patients
     threshold = metadata.threshold
     metrics = summarise(p, labels, threshold, groups=patients)
@@ -182,6 +184,7 @@ def describe(answers: Answers, checkpoint: Checkpoint) -> dict[str, Any]:
         "predictive_values": at_prevalences(metrics),
         "uncertain": uncertain_summary(p, labels, threshold, metadata.uncertain, groups=patients),
         "refused": {**share_of(answers.refused, groups=patients), "count": int(answers.refused.sum())},
+        "without_refused": without_refused(answers, threshold),
         "curves": curves(p, labels),
         "shortcuts": shortcuts(answers, threshold),
         "wrong": [
@@ -191,7 +194,10 @@ def describe(answers: Answers, checkpoint: Checkpoint) -> dict[str, Any]:
         "patients": len(set(patients)),
         "duplicates": len(every) - len(unique),
         "unreadable": [named(example) for example in answers.unreadable],
+        "left_out": [],
         "data_hash": data_hash(unique),
+        "trained_on": data_hash(unique) == metadata.training.get("data", {}).get("hash"),
+        "engine": engine,
         "checkpoint": {
             "name": metadata.name,
             "sha256": checkpoint.sha256,
@@ -202,6 +208,15 @@ def describe(answers: Answers, checkpoint: Checkpoint) -> dict[str, Any]:
             "preprocessing": metadata.preprocessing,
         },
     }
+
+
+def without_refused(answers: Answers, threshold: float) -> dict[str, Any] | None:
+    """Summarise what the site would have answered; None where it refuses no picture, or all of them."""
+    kept = ~answers.refused
+    if kept.all() or not kept.any():
+        return None
+    patients = np.array(answers.patients)[kept].tolist()
+    return summarise(answers.probabilities[kept], answers.labels[kept], threshold, groups=patients)
 
 
 def named(example: Example) -> str:

@@ -8,6 +8,17 @@ from ml import markdown, plots
 
 Report = dict[str, Any]
 
+# Names that are shown of what was left out; report.json has all of them.
+SHOWN_NAMES = 10
+
+# The figures that the terminal shows again without refused pictures.
+WITHOUT = ("accuracy", "recall", "specificity", "auc")
+
+# What the terminal calls them: the names of report.json, with the words that readers know some of them by.
+SAID = {"recall": "recall, sensitivity", "precision": "precision, PPV", "auc": "auc, AUROC", "auprc": "auprc, AUPRC"}
+
+TRAINED_ON = "The model was trained on pictures of this folder: the figures say nothing of others."
+
 
 def table(report: Report) -> str:
     """Write the report for a terminal."""
@@ -15,9 +26,13 @@ def table(report: Report) -> str:
     causes = report["by_cause"].items()
     lines = [
         f"Checkpoint {checkpoint['name']} ({checkpoint['sha256'][:12]}), operating point {checkpoint['threshold']:.3f}",
+        f"answered by {report['engine']}",
         f"n = {report['n']} pictures of {report['patients']} patients",
         f"{report['duplicates']} exact duplicates, {len(report['unreadable'])} unreadable",
+        *([_left_out(report["left_out"])] if report["left_out"] else []),
+        *([TRAINED_ON] if report["trained_on"] else []),
         f"refused as no chest X-ray: {refused['count']} of {refused['n']}, measured all the same",
+        *_without(report["without_refused"]),
         "",
         *(row(name, figure) for name, figure in report["metrics"].items()),
         *(f"{row(f'recall, {cause}', found)}  n = {found['n']}" for cause, found in causes),
@@ -30,13 +45,26 @@ def table(report: Report) -> str:
     return "\n".join(lines)
 
 
-def row(name: str, figure: dict[str, float | None]) -> str:
+def row(name: str, figure: dict[str, float | None], *, indent: str = "") -> str:
     """Write one figure with its interval."""
+    text = indent + SAID.get(name, name)
     if figure["value"] is None:
-        return f"{name:<18}  undefined"
+        return f"{text:<22}  undefined"
     _, percent = markdown.NAMES.get(name, (name, True))
     digits = ".1%" if percent else ".4f"
-    return f"{name:<18}{figure['value']:>9{digits}}  ({figure['low']:{digits}} to {figure['high']:{digits}})"
+    return f"{text:<22}{figure['value']:>9{digits}}  ({figure['low']:{digits}} to {figure['high']:{digits}})"
+
+
+def _without(summary: dict[str, Any] | None) -> list[str]:
+    if summary is None:
+        return []
+    rows = (row(name, summary[name], indent="  ") for name in WITHOUT)
+    return [f"without them, n = {summary['n']}:", *rows]
+
+
+def _left_out(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:SHOWN_NAMES]) + (" …" if len(names) > SHOWN_NAMES else "")
+    return f"Beside them {len(names)} that {'is' if len(names) == 1 else 'are'} no picture file, left out: {shown}"
 
 
 def _uncertain(report: Report) -> list[tuple[str, dict]]:
@@ -77,7 +105,7 @@ def as_markdown(report: Report, *, plots: Sequence[Path], errors: Path | None) -
         f"## Uncertain answers, {low:.3f} to {high:.3f}",
         markdown.uncertain(report["uncertain"]),
         "## Refusals",
-        _refused(report["refused"]),
+        _refused(report),
     ]
     parts += ["## Shortcuts", _shortcuts(report["shortcuts"])]
     if "robustness" in report:
@@ -90,18 +118,26 @@ def as_markdown(report: Report, *, plots: Sequence[Path], errors: Path | None) -
 def _measured(report: Report) -> str:
     checkpoint = report["checkpoint"]
     return (
-        f"Version `{checkpoint['sha256']}`, at its own operating point {checkpoint['threshold']:.3f}. "
+        f"Version `{checkpoint['sha256']}`, at its own operating point {checkpoint['threshold']:.3f}, "
+        f"answered by {report['engine']}. "
         f"n = {report['n']} pictures of {report['patients']} patients, {report['duplicates']} exact duplicates among "
         f"them; {len(report['unreadable'])} could not be read and are in no figure. "
-        f"Data hash `{report['data_hash']}`.\n\nIn brackets 95 % intervals, by patient. This is not a medical device."
+        + (f"{_left_out(report['left_out'])}. " if report["left_out"] else "")
+        + (f"**{TRAINED_ON}** " if report["trained_on"] else "")
+        + f"Data hash `{report['data_hash']}`.\n\nIn brackets 95 % intervals, by patient. This is not a medical device."
     )
 
 
-def _refused(refused: dict[str, Any]) -> str:
-    return (
+def _refused(report: Report) -> str:
+    refused, without = report["refused"], report["without_refused"]
+    text = (
         f"Refused as no chest X-ray: {refused['count']} of {refused['n']}, {markdown.figure(refused, percent=True)}. "
         "The site would not have answered these; they are measured all the same."
     )
+    if without is None:
+        return text
+    every = {**report["metrics"], "n": report["n"]}
+    return f"{text}\n\n{markdown.figures({'all pictures': every, 'without the refused': without})}"
 
 
 def _shortcuts(audit: dict[str, Any] | None) -> str:

@@ -30,6 +30,8 @@ class ServingGraph(Engine):
     maximum; without any heat it is zero everywhere. The gradient goes through the head alone, so it costs little.
     """
 
+    name = "tensorflow"
+
     def __init__(self, model: keras.Model) -> None:
         last = model.get_layer(LAST_CONVOLUTION).output
         trunk = keras.Model(model.input, [model.get_layer(FEATURE_CONVOLUTION).output, last])

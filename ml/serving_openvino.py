@@ -32,6 +32,8 @@ class CompiledGraph(Engine):
     it computes with, 0 for one on every core.
     """
 
+    name = "openvino"
+
     def __init__(self, graph: ov.Model, precision: str, *, threads: int = 0) -> None:
         core = ov.Core()
         hint, capability = PRECISIONS[precision]

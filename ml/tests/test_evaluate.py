@@ -1,6 +1,8 @@
 """The evaluation from end to end: on a classifier that reads the drawings' lungs, and once on a tiny trained one."""
 
+import dataclasses
 import json
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +15,7 @@ from PIL import Image
 from ml import evaluate, plots
 from ml import report as reports
 from ml.checkpoint import REFUSAL_FILE, WEIGHTS_FILE, Checkpoint, Metadata, file_sha256, write_metadata
-from ml.dataset import Example
+from ml.dataset import Example, data_hash
 from ml.gallery import MARGIN, SIDE
 from ml.prevalence import PREVALENCES
 from ml.shifts import SEVERITIES, SHIFTS
@@ -39,7 +41,7 @@ class LungReader:
     """Answers by the grey level of the right lung; what is one level all over is no chest X-ray."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        self.checkpoint = checkpoint
+        self.checkpoint, self.engine = checkpoint, "openvino"
         self.batches: list[int] = []
 
     def classify(self, pictures):
@@ -126,6 +128,37 @@ def test_an_unreadable_picture_is_named_left_out_and_exit_code_1(run, make_folde
     assert "NORMAL/IM-0099-0001.jpeg can't be read" in capsys.readouterr().err
 
 
+def test_what_is_no_picture_file_is_named_and_left_out(run, make_folder, capsys):
+    folder = make_folder(patients=2)
+    (folder / "__MACOSX").mkdir()
+    for name in (".DS_Store", "NORMAL/Thumbs.db", "NORMAL/._IM-0000-0001.jpeg", "PNEUMONIA/scan.dcm"):
+        (folder / name).write_bytes(b"\0")
+    (folder / "PNEUMONIA" / "more.jpeg").mkdir()
+    code, report = run(folder)
+    assert (code, report["n"], report["unreadable"]) == (0, 4, [])
+    names = [
+        ".DS_Store",
+        "NORMAL/._IM-0000-0001.jpeg",
+        "NORMAL/Thumbs.db",
+        "PNEUMONIA/more.jpeg/",
+        "PNEUMONIA/scan.dcm",
+    ]
+    assert report["left_out"] == [*names, "__MACOSX/"]
+    said = f"Beside them 6 that are no picture file, left out: {', '.join(report['left_out'])}"
+    assert said in capsys.readouterr().out
+    assert said in reports.as_markdown(report, plots=[], errors=None)
+
+
+def test_the_folder_above_the_splits_is_refused_with_their_names(run, make_folder, tmp_path, capsys):
+    for name in ("data/chest_xray/test", "data/chest_xray/train", "data/__MACOSX/test"):
+        make_folder(name, patients=1)
+    assert run(tmp_path / "data") == (1, None)
+    said = capsys.readouterr().err
+    assert str(tmp_path / "data" / "chest_xray" / "test") in said
+    assert str(tmp_path / "data" / "chest_xray" / "train") in said
+    assert "__MACOSX" not in said
+
+
 def test_a_folder_without_one_readable_picture_is_an_error(run, tmp_path, capsys):
     for label in ("NORMAL", "PNEUMONIA"):
         (tmp_path / "data" / label).mkdir(parents=True)
@@ -156,6 +189,31 @@ def test_pictures_that_would_be_refused_are_measured_and_counted_beside(run, mak
     assert report["n"] == 7
     assert (report["refused"]["count"], report["refused"]["n"]) == (1, 7)
     assert "refused as no chest X-ray: 1 of 7" in capsys.readouterr().out
+
+
+def test_the_figures_without_refused_pictures_stand_beside(run, make_folder, capsys):
+    folder = make_folder(patients=3)
+    Image.new("L", (80, 80), 220).save(folder / "NORMAL" / "IM-0050-0001.png")
+    _, report = run(folder)
+    assert report["metrics"]["specificity"]["value"] == 3 / 4
+    assert (report["without_refused"]["n"], report["without_refused"]["specificity"]["value"]) == (6, 1.0)
+    assert "| specificity | 75.0 % (" in reports.as_markdown(report, plots=[], errors=None)
+    said = capsys.readouterr().out
+    assert "without them, n = 6:" in said
+    assert "  specificity            100.0%" in said
+
+
+@pytest.mark.parametrize("refused", [False, True], ids=["none", "all"])
+def test_where_no_picture_or_every_one_is_refused_there_are_no_other_figures(checkpoint, refused):
+    answers = evaluate.Answers(
+        examples=[Example(Path("a.png"), label, label, label) for label in ("NORMAL", "PNEUMONIA")],
+        classifications=[Answer(probability, not refused, np.zeros((2, 2))) for probability in (0.2, 0.7)],
+        unreadable=[],
+    )
+    report = evaluate.describe(answers, checkpoint, engine="openvino")
+    assert report["without_refused"] is None
+    assert f"{2 * refused} of 2" in reports.table(report)
+    assert f"{2 * refused} of 2" in reports.as_markdown(report, plots=[], errors=None)
 
 
 def test_answers_within_the_band_of_the_checkpoint_are_counted_as_uncertain(run, make_folder):
@@ -203,6 +261,24 @@ def test_the_report_names_the_checkpoint(run, make_folder, checkpoint):
     }
 
 
+def test_the_report_says_what_answered(run, make_folder, capsys):
+    assert run(make_folder())[1]["engine"] == "openvino"
+    assert "answered by openvino" in capsys.readouterr().out
+
+
+def test_pictures_that_the_model_was_trained_on_are_told(run, make_folder, checkpoint, tmp_path, capsys):
+    folder, seen = make_folder(), tmp_path / "seen"
+    assert not run(folder)[1]["trained_on"]
+    capsys.readouterr()
+    shutil.copytree(checkpoint.folder, seen)
+    training = {"data": {"hash": data_hash(evaluate.read_folder(folder))}}
+    write_metadata(seen, dataclasses.replace(checkpoint.metadata, training=training))
+    _, report = run(folder, folder=seen)
+    assert report["trained_on"]
+    assert "trained on pictures of this folder" in capsys.readouterr().out
+    assert "trained on pictures of this folder" in reports.as_markdown(report, plots=[], errors=None)
+
+
 def test_duplicates_count_and_are_reported(run, make_folder):
     folder = make_folder(patients=3)
     (folder / "NORMAL" / "IM-0099-0001.jpeg").write_bytes((folder / "NORMAL" / "IM-0000-0001.jpeg").read_bytes())
@@ -239,7 +315,7 @@ def test_one_label_alone_is_reported_without_a_roc_curve(tmp_path, checkpoint):
         classifications=[Answer(probability, True, np.zeros((2, 2))) for probability in (0.2, 0.7, 0.9)],
         unreadable=[],
     )
-    report = evaluate.describe(answers, checkpoint)
+    report = evaluate.describe(answers, checkpoint, engine="openvino")
     assert "undefined" in reports.table(report)
     assert report["predictive_values"] == []
     assert {path.name for path in reports.draw(report, tmp_path)} == {"confusion.png", "reliability.png"}
@@ -349,7 +425,9 @@ def test_without_a_wrong_answer_there_is_no_gallery(answered, make_folder, check
     sheet = evaluate.show_errors(answers, 0.5, tmp_path / "errors.png")
     assert sheet is None
     assert not (tmp_path / "errors.png").exists()
-    assert "There are none." in reports.as_markdown(evaluate.describe(answers, checkpoint), plots=[], errors=sheet)
+    assert "There are none." in reports.as_markdown(
+        evaluate.describe(answers, checkpoint, engine="openvino"), plots=[], errors=sheet
+    )
 
 
 def test_of_many_wrong_answers_the_worst_are_shown(answered, make_folder, tmp_path, monkeypatch):
