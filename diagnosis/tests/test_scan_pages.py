@@ -154,6 +154,15 @@ def test_an_answer_says_that_nobody_has_reviewed_it_yet(browser, scan):
         assert "Review Not reviewed yet." in plain(page)
 
 
+@pytest.mark.parametrize("reason", [FailureReason.NOT_A_CHEST_XRAY, FailureReason.UNREADABLE_IMAGE])
+def test_what_gave_no_answer_is_named_with_its_model_card(browser, scan, reason):
+    prediction = prediction_at(State.FAILED, scan, reason=reason)
+    version = prediction.model_version
+    page = detail(browser, scan)
+    assert f"Model: {version.name} {version.short_sha256}" in plain(page)
+    assert f'href="{version.get_absolute_url()}"' in page
+
+
 @pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING, State.FAILED])
 def test_without_an_answer_there_is_no_word_of_a_review(browser, scan, state):
     prediction_at(state, scan)
