@@ -9,7 +9,8 @@ picture that can't be read has no answer and is in no figure: it is named, and t
 
 --report DIR writes report.json, report.md, the plots, and errors.png: a contact sheet of wrong answers. The sheet shows
 pictures of the folder: where their licence or somebody's privacy forbids that, it must not be published. It holds the
-robustness curves too, of a large folder on every fourth picture: --robustness takes all, --no-robustness none.
+robustness curves too, of a large folder on every fourth picture: --robustness takes all, --no-robustness none. They
+tell how many labels change, also under text in the corners, which neither training nor any choice has seen.
 
 This is the only program that reads the official test split.
 """
@@ -40,7 +41,7 @@ from ml.metrics import (
     summarise,
     uncertain_summary,
 )
-from ml.shifts import SEVERITIES, SHIFTS, shifted
+from ml.shifts import MEASURED, SEVERITIES, shifted
 from ml.shortcuts import FOLDS, audit, cross_validated, statistics
 from ml.stress import ROBUSTNESS_STEP
 
@@ -248,20 +249,27 @@ def shortcuts(answers: Answers, threshold: float) -> dict[str, Any] | None:
 def robustness(classifier: "Classifier", answers: Answers, *, every: bool = True) -> dict[str, list[dict[str, Any]]]:
     """Measure answered pictures under each shift and severity; severity 0 are the answers that are there.
 
+    "flips" is the share of labels that differ from those, "refused" that of pictures refused as no chest X-ray.
     Of MANY pictures or more each ROBUSTNESS_STEP-th, unless `every` one is wanted.
     """
     chosen = np.arange(0, len(answers.examples), 1 if every or len(answers.examples) < MANY else ROBUSTNESS_STEP)
-    threshold, labels = classifier.checkpoint.metadata.threshold, answers.labels[chosen]
-    pictures = [load_canonical(answers.examples[index].path) for index in chosen]
-    plain = robustness_point(answers.probabilities[chosen], labels, threshold, severity=0.0)
-    found = {shift: [plain] for shift in SHIFTS if shift != "none"}
+    threshold, examples = classifier.checkpoint.metadata.threshold, [answers.examples[index] for index in chosen]
+    pictures = [load_canonical(example.path) for example in examples]
+    plain = Answers(examples, [answers.classifications[index] for index in chosen], [])
+
+    def point(given: Answers, severity: float) -> dict[str, Any]:
+        changed = (given.probabilities >= threshold) != (plain.probabilities >= threshold)
+        shares = {"flips": float(changed.mean()), "refused": float(given.refused.mean())}
+        return robustness_point(given.probabilities, plain.labels, threshold, severity=severity) | shares
+
+    found = {shift: [point(plain, 0.0)] for shift in MEASURED if shift != "none"}
     passes = [(shift, severity) for shift in found for severity in SEVERITIES]
     for shift, severity in tqdm(passes, unit="pass", disable=None):
-        probabilities: list[float] = []
+        given: list[Classification] = []
         for start in range(0, len(pictures), BATCH):
             batch = [shifted(picture, shift, severity) for picture in pictures[start : start + BATCH]]
-            probabilities += [answer.probability for answer in classifier.classify(batch)]
-        found[shift].append(robustness_point(probabilities, labels, threshold, severity=severity))
+            given += classifier.classify(batch)
+        found[shift].append(point(Answers(examples, given, []), severity))
     return found
 
 

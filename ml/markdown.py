@@ -77,7 +77,12 @@ def counted(found: Figure | None) -> list[str]:
 
 
 def robustness(shifts: Mapping[str, Sequence[Figure]]) -> str:
-    """Lay out what `ml.metrics.robustness_point` gave, a row for each shift and severity."""
+    """Lay out what `ml.metrics.robustness_point` gave, a row for each shift and severity.
+
+    An evaluation's points have "flips" and "refused" too.
+    """
+    beside = {"flips": "labels that change", "refused": "refused"}
+    told = [key for key in beside if all(key in point for points in shifts.values() for point in points)]
     rows = [
         [
             shift,
@@ -85,12 +90,14 @@ def robustness(shifts: Mapping[str, Sequence[Figure]]) -> str:
             share(point["recall"]),
             share(point["specificity"]),
             number(point["auc"]),
+            *(share(point[key]) for key in told),
             point["n"],
         ]
         for shift, points in shifts.items()
         for point in points
     ]
-    return table(["shift", "severity", "sensitivity", "specificity", "AUROC", "n"], rows)
+    columns = ["shift", "severity", "sensitivity", "specificity", "AUROC", *(beside[key] for key in told), "n"]
+    return table(columns, rows)
 
 
 def predictive_values(columns: Mapping[str, Sequence[Figure]]) -> str:

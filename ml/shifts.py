@@ -1,5 +1,7 @@
 """The stress validation's pictures: held-out ones changed in fixed ways, each as another place might make them.
 
+Every shift of SHIFTS takes part in every choice; those that MEASURED has beside them are for evaluations alone.
+
 Every shift takes an 8-bit grayscale picture and a severity and gives such a picture of the same size. Severity 0 is
 the picture as it is (but for rounding), 1 the strength that everything is chosen on; a robustness curve goes through
 SEVERITIES. Some of them (equalised, uneven, tubes) are like nothing that training draws.
@@ -8,19 +10,23 @@ SEVERITIES. Some of them (equalised, uneven, tubes) are like nothing that traini
 from collections.abc import Callable
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter, ImageOps
+from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
 from ml.augmentation import add_noise, crop_share, levels, through_size
 from ml.preprocess import jpeg_round_trip
 
+# What a device or an archive burns into the corners of a picture: upper left, upper right, lower left, lower right.
+WORDS = ("CHEST AP\n03Y F", "R\nPORTABLE", "ID 0034812\n14:22", "W 4096\nkV 60")
+
 Shift = Callable[[Image.Image, float], Image.Image]
 
 SEVERITIES = (0.5, 1.0, 1.5)
+BOX = Image.Resampling.BOX
 
 
 def shifted(picture: Image.Image, name: str, severity: float = 1.0) -> Image.Image:
-    """Give `picture` under the shift called `name`, one of SHIFTS."""
-    return SHIFTS[name](picture, severity)
+    """Give `picture` under the shift called `name`, one of MEASURED."""
+    return MEASURED[name](picture, severity)
 
 
 def coarse(picture: Image.Image, severity: float) -> Image.Image:
@@ -61,6 +67,21 @@ def uneven(picture: Image.Image, severity: float) -> Image.Image:
     return Image.fromarray(np.clip(np.rint(np.asarray(picture) * factor), 0, 255).astype(np.uint8))
 
 
+def lettered(picture: Image.Image, severity: float) -> Image.Image:
+    """Burn two white lines of text into each corner, 3.5 % of the width high (at severity 1), the same ones always."""
+    scale = 4  # drawn larger, so that letters have soft edges, as in a large picture that was squashed
+    wide, high = (scale * side for side in picture.size)
+    layer = Image.new("L", (wide, high))
+    pen, height = ImageDraw.Draw(layer), 0.035 * severity * wide
+    font, margin = ImageFont.load_default(max(1.0, height)), 0.02 * wide
+    for corner, words in enumerate(WORDS):
+        right, lower = corner % 2, corner // 2
+        _, _, width, depth = pen.multiline_textbbox((0, 0), words, font=font)
+        place = (wide - margin - width if right else margin, high - margin - depth if lower else margin)
+        pen.multiline_text(place, words, fill=255, font=font)
+    return Image.composite(Image.new("L", picture.size, 255), picture, layer.resize(picture.size, BOX))
+
+
 def tubes(picture: Image.Image, severity: float) -> Image.Image:
     """Draw four bright lines (at severity 1) across the chest, always the same ones, as leads and tubes lie."""
     drawn = picture.copy()
@@ -87,3 +108,6 @@ SHIFTS: dict[str, Shift] = {
     "uneven": uneven,
     "tubes": tubes,
 }
+
+# What an evaluation measures: nothing was ever chosen under lettered, and training draws no letters.
+MEASURED: dict[str, Shift] = {**SHIFTS, "lettered": lettered}

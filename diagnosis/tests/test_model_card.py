@@ -179,6 +179,8 @@ def test_it_says_for_whom_it_is_and_what_is_out_of_scope(client):
         "Guangzhou",
         "Patient rule",
         "A heatmap is not a localisation",
+        "burned into a picture",
+        "between runs that differ in nothing but their seed",
     ):
         assert said in text
 

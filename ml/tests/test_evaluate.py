@@ -18,7 +18,7 @@ from ml.checkpoint import REFUSAL_FILE, WEIGHTS_FILE, Checkpoint, Metadata, file
 from ml.dataset import Example, data_hash
 from ml.gallery import MARGIN, SIDE
 from ml.prevalence import PREVALENCES
-from ml.shifts import SEVERITIES, SHIFTS
+from ml.shifts import MEASURED, SEVERITIES
 from ml.tests.conftest import draw_xray
 
 FIGURES = ("accuracy", "recall", "precision", "f1", "specificity", "npv", "auc", "auprc", "log_loss", "brier", "ece")
@@ -327,7 +327,7 @@ def test_one_label_alone_is_reported_without_a_roc_curve(tmp_path, checkpoint):
 
 def test_robustness_measures_every_shift_at_every_severity(run, make_folder, tmp_path):
     _, report = run(make_folder(patients=2), "--robustness")
-    assert set(report["robustness"]) == set(SHIFTS) - {"none"}
+    assert set(report["robustness"]) == set(MEASURED) - {"none"}
     for points in report["robustness"].values():
         assert [point["severity"] for point in points] == [0.0, *SEVERITIES]
         assert points[0] == report["robustness"]["darker"][0]
@@ -336,7 +336,10 @@ def test_robustness_measures_every_shift_at_every_severity(run, make_folder, tmp
     darker = [point["recall"] for point in report["robustness"]["darker"]]
     assert darker[0] == 1.0
     assert darker == sorted(darker, reverse=True)
+    # Nothing but ill lungs that look healthy now can change, and half of the pictures are ill.
+    assert [point["flips"] for point in report["robustness"]["darker"]] == [(1 - recall) / 2 for recall in darker]
     assert "| darker | 1.5 |" in reports.as_markdown(report, plots=[], errors=None)
+    assert "| labels that change | refused | n |" in reports.as_markdown(report, plots=[], errors=None)
     assert plots.robustness({"darker": report["robustness"]["darker"]}, tmp_path / "robustness.png").exists()
 
 
