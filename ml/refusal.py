@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
-from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont, ImageOps
+from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
 
-from ml.augmentation import robust, through_size, with_borders, with_markers
+from ml.augmentation import robust, through_size, with_borders, with_markers, with_text
 from ml.checkpoint import CheckpointCorrupt, CheckpointMissing
 
 if TYPE_CHECKING:
@@ -208,18 +208,6 @@ def with_devices(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
                 pen.ellipse(box, outline=level, width=max(1, round(0.008 * side)))
 
     return _denser(picture, draw, rng.uniform(0.5, 1.0))
-
-
-def with_text(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Burn one to six words into it, white or black, as devices and archives do."""
-    written = picture.copy()
-    pen = ImageDraw.Draw(written)
-    for _ in range(int(rng.integers(1, 7))):
-        word = "".join(rng.choice(list("ABCDEFGHIKLMNOPRSTUVWXYZ0123456789 :.-/"), int(rng.integers(1, 16))))
-        font = ImageFont.load_default(float(rng.uniform(0.025, 0.12)) * picture.width)
-        x, y = rng.uniform(-0.05, 0.9, 2) * picture.size
-        pen.text((x, y), word, fill=int(rng.integers(190, 256)) if rng.random() < 0.8 else 0, font=font)
-    return written
 
 
 def framed(picture: Image.Image, rng: np.random.Generator) -> Image.Image:

@@ -13,6 +13,7 @@ from sklearn.datasets import load_sample_image
 
 from diagnosis.tests.pictures import chest_like
 from ml import refusal as refusal_module
+from ml.augmentation import with_text
 from ml.checkpoint import SHIPPED, Checkpoint, CheckpointCorrupt, CheckpointMissing
 from ml.classifier import Classifier
 from ml.dataset import drop_duplicates, read_folder, split_by_patient
@@ -27,7 +28,6 @@ from ml.refusal import (
     framed,
     varied,
     with_devices,
-    with_text,
     with_wires,
 )
 from ml.serving import ServingGraph
