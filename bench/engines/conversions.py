@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.engines.served import graph, graph_precision, has_graph, network
+from bench.engines.served import graph, network
 from bench.pictures import inputs
 from bench.report import reason
 from ml.checkpoint import Checkpoint
@@ -41,7 +41,7 @@ def main() -> None:
         "network.onnx": lambda: onnx(model(), folder / "network.onnx"),
         "fp32.xml": lambda: openvino(model(), folder / "fp32.xml"),
     }
-    if has_graph(checkpoint):
+    if checkpoint.has_graph:
         steps["int8.xml"] = lambda: answer_alone(checkpoint, folder / "int8.xml")
     else:
         steps["int8.xml"] = lambda: int8(folder / "fp32.xml", folder / "int8.xml", np.load(folder / "inputs.npy"))
@@ -89,7 +89,7 @@ def answer_alone(checkpoint: Checkpoint, path: Path) -> str:
     ov.save_model(alone, path, compress_to_fp16=False)
     return (
         "OpenVINO int8 is the checkpoint's own graph without the features and the heatmaps; what is not quantised in "
-        f"it is computed in {graph_precision(checkpoint)}."
+        f"it is computed in {checkpoint.metadata.graph_precision}."
     )
 
 

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from bench.engines.served import engine_read, graph_precision, has_graph
+from bench.engines.served import engine_read
 from bench.measure import milliseconds
 from bench.report import PROJECT
 from ml.checkpoint import Checkpoint
@@ -158,7 +158,7 @@ def openvino_bf16(checkpoint: Path, folder: Path) -> Call:
 def openvino_int8(checkpoint: Path, folder: Path) -> Call:
     """OpenVINO on the checkpoint's own graph, the answer alone; on a plain quantisation where there is none."""
     found = Checkpoint.read(checkpoint)
-    if has_graph(found):
+    if found.has_graph:
         return _graph(folder / "int8.xml", found, {"INFERENCE_NUM_THREADS": THREADS})
     return _openvino(folder / "int8.xml", "")
 
@@ -171,7 +171,7 @@ def served(checkpoint: Path, folder: Path) -> Call:
 def served_alone(checkpoint: Path, folder: Path) -> Call:
     """The same without the features and the heatmaps."""
     found = Checkpoint.read(checkpoint)
-    if has_graph(found):
+    if found.has_graph:
         return _graph(folder / "int8.xml", found, {})
     return tf_function(checkpoint, folder)
 
@@ -198,7 +198,7 @@ def _graph(path: Path, checkpoint: Checkpoint, options: dict[str, Any]) -> Call:
     """Compile a part of the checkpoint's graph as the site compiles the whole; one picture after the other."""
     import openvino as ov
 
-    precision = graph_precision(checkpoint)
+    precision = checkpoint.metadata.graph_precision
     hint = {"fp32": "f32"}.get(precision, precision)
     options = options | {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
     compiled = ov.Core().compile_model(path, "CPU", options)

@@ -1,10 +1,5 @@
-"""What a checkpoint brings to answer with: its network, its own graph, the site's engine.
+"""What a checkpoint brings to answer with: its network, its own graph, the site's engine."""
 
-Versions of the software before ml.engine had TensorFlow alone, and checkpoints no graph; they can be measured too.
-"""
-
-import importlib
-import importlib.util
 from collections.abc import Callable
 from typing import Any
 
@@ -23,31 +18,15 @@ def network(checkpoint: Checkpoint) -> Any:
     return model
 
 
-def has_graph(checkpoint: Checkpoint) -> bool:
-    """Tell whether the checkpoint brings a graph of OpenVINO."""
-    return getattr(checkpoint, "has_graph", False)
-
-
 def graph(checkpoint: Checkpoint) -> Any:
-    """Give that graph, not compiled; its outputs are "logits", "features" and "heatmaps"."""
+    """Give the checkpoint's graph, not compiled; its outputs are "logits", "features" and "heatmaps"."""
     import openvino as ov
 
-    folder: Any = checkpoint
-    return ov.Core().read_model(folder.graph_path, folder.graph_weights_path)
-
-
-def graph_precision(checkpoint: Checkpoint) -> str:
-    """Give what is computed in where the graph is not quantised: fp32 or bf16."""
-    return getattr(checkpoint.metadata, "graph_precision", "")
+    return ov.Core().read_model(checkpoint.graph_path, checkpoint.graph_weights_path)
 
 
 def engine_read(checkpoint: Checkpoint) -> Callable[[np.ndarray], Any]:
     """Load the engine that a worker would load; give its function from the network's inputs to all outputs."""
-    if importlib.util.find_spec("ml.engine"):
-        return importlib.import_module("ml.engine").load_engine(checkpoint).read
-    import tensorflow as tf
+    from ml.engine import load_engine
 
-    from ml.serving import ServingGraph
-
-    read = ServingGraph(network(checkpoint))._read
-    return lambda pictures: [output.numpy() for output in read(tf.constant(pictures))]
+    return load_engine(checkpoint).read
