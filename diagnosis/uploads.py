@@ -45,6 +45,7 @@ class Outcome:
     submissions: list[services.Submission] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     upload: Upload | None = None  # where there were several and some are scans
+    is_storage_away: bool = False  # some files are good, and could not be kept
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ def take(*, owner, files: Sequence[tuple[str, BinaryIO]], reference: str = "") -
                 )
             except Refusal as refusal:
                 away = refusal if isinstance(refusal, services.NotStored) else None
+                outcome.is_storage_away |= away is not None
                 outcome.refused.append(Refused(label, refusal.code, str(refusal), name=given.name or label))
             else:
                 outcome.submissions.append(submission)

@@ -21,6 +21,7 @@ from diagnosis import audit, services, uploads
 from diagnosis.audit import Action
 from diagnosis.audit.reading import events_of, told
 from diagnosis.forms import HistoryFilter, NewScansForm
+from diagnosis.middleware import RETRY_SECONDS
 from diagnosis.model_card import ModelCard
 from diagnosis.models import ModelVersion, Prediction, Scan, Upload
 from diagnosis.pages import CappedCount, page_of
@@ -98,6 +99,10 @@ def scan_new(request: HttpRequest) -> HttpResponse:
             # Nothing is kept of these names: they are part of this one answer.
             for refused in outcome.refused:
                 form.add_error(None, f"{refused.name}: {refused.sentence} ({refused.code})")
+            if outcome.is_storage_away:
+                response = render(request, "diagnosis/scan_new.html", {"form": form}, status=503)
+                response["Retry-After"] = str(RETRY_SECONDS)
+                return response
     return render(request, "diagnosis/scan_new.html", {"form": form}, status=422)
 
 

@@ -211,7 +211,8 @@ def test_an_upload_while_the_storage_is_away_is_refused_in_words_and_nothing_is_
     response = browser.post("/scans/new/", {"image": files})
 
     said = response.content.decode()
-    assert response.status_code == 422
+    assert response.status_code == 503
+    assert int(response["Retry-After"]) > 0
     assert "one.png: Pictures can&#x27;t be stored right now" in said
     assert "two.png: Pictures can&#x27;t be stored right now" in said
     assert not Scan.objects.exists()

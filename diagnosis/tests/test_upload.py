@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from django.core.files.storage import FileSystemStorage
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
@@ -68,6 +69,29 @@ def test_a_bad_file_is_refused_by_name_and_nothing_stays_behind(browser, media, 
     assert words in page
     assert not Scan.objects.exists()
     assert files_in(media) == []
+
+
+@pytest.mark.parametrize("stored_before", [0, 1, 2])
+def test_a_storage_that_fails_is_503_and_leaves_nothing_half_stored(
+    browser, model_version, media, monkeypatch, stored_before
+):
+    save, saved = FileSystemStorage.save, []
+
+    def fill_up(storage, name, content, **options):
+        if len(saved) == stored_before:
+            raise OSError("no space left on device")
+        saved.append(name)
+        return save(storage, name, content, **options)
+
+    monkeypatch.setattr(FileSystemStorage, "save", fill_up)
+    response = browser.post(NEW, {"image": [a_text(), an_xray("good.png")]})
+    page = response.content.decode()
+    assert response.status_code == 503
+    assert int(response["Retry-After"]) > 0
+    assert "good.png: Pictures can&#x27;t be stored right now, so this one was not kept. Try again" in page
+    assert "notes.txt: This file is not a picture" in page
+    assert files_in(media) == []
+    assert not (Scan.objects.exists() or Prediction.objects.exists() or Upload.objects.exists())
 
 
 def test_too_large_a_file_is_refused_and_nothing_stays_behind(browser, media, settings):
