@@ -64,5 +64,8 @@ class Trigger(models.TextChoices):
 
     @property
     def queue(self) -> str:
-        """Name the queue of the settings that its message waits in: nobody sits in front of a batch command."""
-        return settings.QUEUE_OF_BATCHES if self == Trigger.COMMAND else settings.QUEUE_OF_PEOPLE
+        """Name the queue of the settings that its message waits in.
+
+        Nobody sits in front of a batch command, nor of the hundreds of scans that staff choose from a list at once.
+        """
+        return settings.QUEUE_OF_BATCHES if self in (Trigger.COMMAND, Trigger.ADMIN) else settings.QUEUE_OF_PEOPLE

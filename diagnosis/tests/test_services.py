@@ -255,7 +255,7 @@ def queues(monkeypatch) -> list[tuple[str, str]]:
     ("trigger", "queue"),
     [
         (Trigger.UPLOAD, "people"),
-        (Trigger.ADMIN, "people"),
+        (Trigger.ADMIN, "reprocess"),
         (Trigger.API, "people"),
         (Trigger.COMMAND, "reprocess"),
     ],
