@@ -5,6 +5,7 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.core.files.uploadedfile import UploadedFile
 from django.db.models import Q
 from django.utils.timezone import make_aware
@@ -118,18 +119,18 @@ class HistoryFilter(forms.Form):
             self.add_error("until", "This day is before the first one.")
         return given
 
-    def narrow(self, scans: ScanQuerySet) -> ScanQuerySet:
-        """Keep of `scans` what was asked for; a field with an error narrows nothing."""
+    def narrow(self, scans: ScanQuerySet, *, owner: User) -> ScanQuerySet:
+        """Keep of `scans`, all those of `owner`, what was asked for, to be sorted by `placed_at`.
+
+        A field with an error narrows nothing.
+        """
         self.is_valid()
         given = self.cleaned_data
+        scans = scans.by_answer(owner=owner, label=given.get("label", ""), state=given.get("state", ""))
         if q := given.get("q"):
             scans = scans.filter(Q(original_name__icontains=q) | Q(reference__icontains=q))
-        if label := given.get("label"):
-            scans = scans.filter(latest_prediction__label=label)
-        if state := given.get("state"):
-            scans = scans.filter(latest_prediction__state=state)
         if since := given.get("since"):
-            scans = scans.filter(created_at__gte=make_aware(datetime.combine(since, time.min)))
+            scans = scans.filter(placed_at__gte=make_aware(datetime.combine(since, time.min)))
         if until := given.get("until"):
-            scans = scans.filter(created_at__lte=make_aware(datetime.combine(until, time.max)))
+            scans = scans.filter(placed_at__lte=make_aware(datetime.combine(until, time.max)))
         return scans

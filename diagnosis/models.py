@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from django.conf import settings
 from django.db import models
@@ -33,14 +33,17 @@ class Label(models.TextChoices):
     PNEUMONIA = PNEUMONIA, "Pneumonia"
 
 
+def may_view_all_scans(user) -> bool:
+    """Tell whether `user` may open the scans of others."""
+    return user.is_staff and user.has_perm("diagnosis.view_scan")
+
+
 class ScanQuerySet(models.QuerySet):
     """Questions about scans."""
 
     def visible_to(self, user) -> Self:
         """Keep what `user` may open: their own; staff with the permission to view scans may open all."""
-        if user.is_staff and user.has_perm("diagnosis.view_scan"):
-            return self
-        return self.filter(owner=user)
+        return self if may_view_all_scans(user) else self.filter(owner=user)
 
     def with_latest(self) -> Self:
         """Fetch the latest prediction and its model version along, in the same query.
@@ -50,6 +53,20 @@ class ScanQuerySet(models.QuerySet):
         return self.select_related("latest_prediction__model_version").defer(
             "latest_prediction__model_version__metadata"
         )
+
+    def by_answer(self, *, owner=None, label: str = "", state: str = "") -> Self:
+        """Keep those whose latest prediction has this label and this state, and name `placed_at`: sort by that.
+
+        It is created_at, from the table in which an index has it in order. `owner` is whose scans they are, where they
+        are one person's; another condition says so.
+        """
+        if not (label or state):
+            return self.annotate(placed_at=F("created_at"))
+        answer = {"is_latest": True, "owner": owner, "label": label, "state": state}
+        chosen = self.filter(**{f"latest_prediction__{name}": value for name, value in answer.items() if value})
+        chosen = chosen.annotate(placed_at=F("latest_prediction__scan_created_at"))
+        # The rules know no such row, but the database would look for one through all that have the label.
+        return chosen.none() if label and state and state != State.SUCCEEDED else chosen
 
     def unanswered_by(self, model_version: "ModelVersion") -> Self:
         """Keep the scans on which `model_version` has neither settled nor is about to."""
@@ -95,6 +112,10 @@ class Scan(DicomFacts):
             models.Index(fields=("owner", "-created_at", "-id"), name="scans_of_an_owner_newest"),
             # The staff's list.
             models.Index(fields=("-created_at", "-id"), name="scans_newest"),
+            # What programs look up.
+            models.Index(
+                fields=("reference", "-created_at", "-id"), condition=~Q(reference=""), name="scans_by_reference"
+            ),
         )
 
     def __str__(self) -> str:
@@ -188,6 +209,16 @@ BY_PROBABILITY = Coalesce("probability", Value(-1.0))
 REVIEWED = ~Q(reviewed_label="")
 AGREED = REVIEWED & Q(reviewed_label=F("label"))
 CORRECTED = REVIEWED & ~Q(reviewed_label=F("label"))
+
+# The ranges of the probability that staff choose from; each holds its lower end. The last one lies to both sides of the
+# operating point: where a small change would have changed the label.
+PROBABILITY_RANGES = {
+    "under-10": Q(probability__lt=0.1),
+    "10-50": Q(probability__gte=0.1, probability__lt=0.5),
+    "50-90": Q(probability__gte=0.5, probability__lt=0.9),
+    "over-90": Q(probability__gte=0.9),
+    "near": Q(probability__gte=F("threshold") - 0.1, probability__lte=F("threshold") + 0.1),
+}
 
 
 class Answer(NamedTuple):
@@ -378,6 +409,14 @@ class Prediction(models.Model):
     reviewed_label = models.CharField(
         max_length=10, choices=Label, blank=True, editable=False, help_text="what the newest review says"
     )
+    # For the lists of one person's predictions, and of scans by their latest answer: all that such a list is narrowed
+    # and sorted by stands in this table, in the order of an index. Of a scan the first two never change; save() copies
+    # them. The third says that the scan's latest_prediction is this one; services.request_prediction writes both.
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, editable=False, db_index=False, related_name="+"
+    )
+    scan_created_at = models.DateTimeField(editable=False)
+    is_latest = models.BooleanField(default=False, editable=False)
 
     objects = PredictionQuerySet.as_manager()
 
@@ -436,6 +475,9 @@ class Prediction(models.Model):
                 fields=("scan", "model_version"),
                 condition=Q(state__in=OPEN_STATES),
             ),
+            models.UniqueConstraint(
+                name="one_prediction_of_a_scan_is_the_latest", fields=("scan",), condition=Q(is_latest=True)
+            ),
         )
         indexes = (
             # requeue_stale looks at the few open ones among millions.
@@ -458,13 +500,47 @@ class Prediction(models.Model):
             models.Index(fields=("-requested_at", "-id"), condition=REVIEWED, name="predictions_reviewed"),
             models.Index(fields=("-requested_at", "-id"), condition=AGREED, name="predictions_agreed"),
             models.Index(fields=("-requested_at", "-id"), condition=CORRECTED, name="predictions_corrected"),
+            models.Index(fields=("label", "-requested_at", "-id"), condition=~Q(label=""), name="predictions_by_label"),
+            *(
+                models.Index(
+                    fields=("-requested_at", "-id"), condition=condition, name=f"predictions_{name.replace('-', '_')}"
+                )
+                for name, condition in PROBABILITY_RANGES.items()
+            ),
+            models.Index(fields=("owner", "-requested_at", "-id"), name="predictions_of_an_owner"),
             # The one column beside the time that the list is sorted by.
             models.Index(BY_PROBABILITY, "id", name="predictions_by_probability"),
+            # Lists of scans by their latest answer: of one person and of all.
+            models.Index(
+                fields=("owner", "label", "-scan_created_at"),
+                condition=Q(is_latest=True),
+                name="latest_of_an_owner_by_label",
+            ),
+            models.Index(
+                fields=("owner", "state", "-scan_created_at"),
+                condition=Q(is_latest=True),
+                name="latest_of_an_owner_by_state",
+            ),
+            models.Index(fields=("label", "-scan_created_at"), condition=Q(is_latest=True), name="latest_by_label"),
+            models.Index(fields=("state", "-scan_created_at"), condition=Q(is_latest=True), name="latest_by_state"),
+            models.Index(
+                fields=("is_uncertain", "-scan_created_at"), condition=Q(is_latest=True), name="latest_by_certainty"
+            ),
         )
         permissions = (("reprocess_scan", "Can ask for a new prediction of any scan"),)
 
     def __str__(self) -> str:
         return f"{self.get_state_display()} by {self.model_version}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """A new row takes over what its scan says."""
+        if self._state.adding:
+            self.copy_from_scan()
+        super().save(*args, **kwargs)
+
+    def copy_from_scan(self) -> None:
+        """Take over, for a new row, what lists are narrowed and sorted by."""
+        self.owner_id, self.scan_created_at = self.scan.owner_id, self.scan.created_at
 
     @property
     def is_terminal(self) -> bool:

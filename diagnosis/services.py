@@ -212,18 +212,27 @@ def request_predictions(
 
 @transaction.atomic
 def _insert_predictions(predictions: list[Prediction]) -> None:
-    Prediction.objects.bulk_create(predictions)
     scans = Scan.objects.filter(pk__in=[prediction.scan_id for prediction in predictions])
-    its_own = Prediction.objects.filter(pk__in=[prediction.pk for prediction in predictions], scan=OuterRef("pk"))
-    if scans.update(latest_prediction=its_own.values("pk")[:1]) < len(predictions):
+    # Locked first, as in _insert_prediction, and by all in one order.
+    if len(scans.select_for_update().order_by("pk").values_list("pk")) < len(predictions):
         raise Scan.DoesNotExist("One of the scans was erased.")
+    for prediction in predictions:
+        prediction.is_latest = True
+        prediction.copy_from_scan()
+    Prediction.objects.filter(scan__in=scans, is_latest=True).update(is_latest=False)
+    Prediction.objects.bulk_create(predictions)
+    its_own = Prediction.objects.filter(pk__in=[prediction.pk for prediction in predictions], scan=OuterRef("pk"))
+    scans.update(latest_prediction=its_own.values("pk")[:1])
 
 
 @transaction.atomic
-def _insert_prediction(**fields) -> Prediction:
-    prediction = Prediction.objects.create(**fields)
-    if not Scan.objects.filter(pk=prediction.scan_id).update(latest_prediction=prediction):
-        raise Scan.DoesNotExist(f"Scan {prediction.scan_id} was erased.")
+def _insert_prediction(*, scan: Scan, **fields) -> Prediction:
+    prediction = Prediction(scan=scan, is_latest=True, **fields)
+    # The scan comes first: whoever asks at the same moment waits for its lock, and then finds this one the latest.
+    if not Scan.objects.filter(pk=scan.pk).update(latest_prediction=prediction):
+        raise Scan.DoesNotExist(f"Scan {scan.pk} was erased.")
+    Prediction.objects.filter(scan=scan, is_latest=True).update(is_latest=False)
+    prediction.save(force_insert=True)
     return prediction
 
 

@@ -66,10 +66,11 @@ def home(request: HttpRequest) -> HttpResponse:
 @private_page
 def scan_list(request: HttpRequest) -> HttpResponse:
     """Show the signed-in person's own scans, newest first; those of others are for the admin."""
-    own = Scan.objects.filter(owner=cast(User, request.user))
+    owner = cast(User, request.user)
+    own = Scan.objects.filter(owner=owner)
     form = HistoryFilter(request.GET)
     mark = request.GET.get("page", "")
-    page = page_of(form.narrow(own.with_latest()), by="created_at", size=SCANS_PER_PAGE, mark=mark)
+    page = page_of(form.narrow(own.with_latest(), owner=owner), by="placed_at", size=SCANS_PER_PAGE, mark=mark)
     context = {
         "form": form,
         "page": page,

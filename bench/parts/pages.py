@@ -9,12 +9,14 @@ import re
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.measure import interleaved, milliseconds, say
 from bench.report import Report
-from bench.seeding import Seeded, seed
 from bench.site import full_site, work_folder
+
+if TYPE_CHECKING:
+    from diagnosis.tests.seeding import Seeded
 
 SIZES = (1_000, 100_000, 1_000_000)
 QUICK_SIZES = (1_000, 20_000)
@@ -24,10 +26,28 @@ PAGES = {
     "history_many": "history of somebody with half of all scans",
     "history_many_older": "its next page",
     "history_many_pneumonia": "the same, narrowed to PNEUMONIA",
+    "history_many_normal": "narrowed to NORMAL, which only old scans have",
+    "history_many_failed": "narrowed to what was not answered, which is rare and old",
+    "history_many_search": "searched for a part of a file's name",
+    "api_scans": "API: list of that person's scans",
+    "api_scans_failed": "API: narrowed to what was not answered",
     "scan_detail": "a scan with its answer",
     "poll": "the fragment that an open page asks for",
     "admin_predictions": "admin: list of predictions",
+    "admin_predictions_by_probability": "admin: list of predictions, sorted by probability",
+    "admin_predictions_normal": "admin: predictions narrowed to NORMAL, which only old ones have",
+    "admin_predictions_failed": "admin: predictions narrowed to what was not answered",
+    "admin_predictions_corrected": "admin: predictions narrowed to the corrected ones",
+    "admin_predictions_near": "admin: predictions narrowed to those near the operating point",
+    "admin_predictions_of_many": "admin: predictions of somebody with half of all scans",
+    "admin_predictions_of_former": "admin: predictions of somebody who gave many, long ago",
+    "admin_predictions_search_owner": "admin: predictions searched by that person's name",
+    "admin_predictions_search_file": "admin: predictions searched by a part of a file's name",
     "admin_scans": "admin: list of scans",
+    "admin_scans_normal": "admin: scans narrowed to NORMAL, which only old ones have",
+    "admin_scans_failed": "admin: scans narrowed to what was not answered",
+    "admin_scans_search_owner": "admin: scans searched by the name of somebody who gave many, long ago",
+    "admin_scans_search_file": "admin: scans searched by a part of a file's name",
     "admin_prediction": "admin: a prediction",
 }
 
@@ -56,9 +76,11 @@ def measure(report: Report) -> None:
     report.note("The time is that of Django and PostgreSQL, without the web server. PostgreSQL has its usual settings.")
 
 
-def filled(sizes: tuple[int, ...]) -> dict[int, tuple[Callable[[], None], Seeded]]:
+def filled(sizes: tuple[int, ...]) -> dict[int, tuple[Callable[[], None], "Seeded"]]:
     """Make a filled database of each size; give what makes it the one that Django uses, and what is in it."""
     from django.db import connections
+
+    from diagnosis.tests.seeding import seed
 
     first = connections["default"]
     first.close()
@@ -76,7 +98,7 @@ def filled(sizes: tuple[int, ...]) -> dict[int, tuple[Callable[[], None], Seeded
     return databases
 
 
-def visits_to_pages(seeded: Seeded) -> dict[str, Callable[[], Any]]:
+def visits_to_pages(seeded: "Seeded") -> dict[str, Callable[[], Any]]:
     """Give a request for each page of the database that is in use."""
     from diagnosis import services
     from diagnosis.models import ModelVersion, Scan
@@ -84,23 +106,55 @@ def visits_to_pages(seeded: Seeded) -> dict[str, Callable[[], Any]]:
     from diagnosis.tests.factories import person
 
     many, few = signed_in(person(seeded.much)), signed_in(person(seeded.few))
+    former = person(seeded.former)
     staff = signed_in(person("sam", is_staff=True, is_superuser=True))
     waiting, answered = Scan.objects.filter(owner__username=seeded.much, latest_prediction__state=State.SUCCEEDED)[:2]
     services.request_prediction(
         scan=waiting, model_version=ModelVersion.objects.get(is_active=True), trigger=Trigger.ADMIN, enqueue=False
     )
+    predictions, scans = "/admin/diagnosis/prediction/", "/admin/diagnosis/scan/"
     older = re.search(r'rel="next"[^>]*href="([^"]+)"', many.get("/scans/").content.decode())
     return {
         "history_few": partial(few.get, "/scans/"),
         "history_many": partial(many.get, "/scans/"),
         **({"history_many_older": partial(many.get, f"/scans/{html.unescape(older[1])}")} if older else {}),
         "history_many_pneumonia": partial(many.get, "/scans/?label=PNEUMONIA"),
+        "history_many_normal": partial(many.get, "/scans/?label=NORMAL"),
+        "history_many_failed": partial(many.get, "/scans/?state=FAILED"),
+        "history_many_search": partial(many.get, "/scans/?q=IM-0000030"),
+        "api_scans": program(person(seeded.much), ""),
+        "api_scans_failed": program(person(seeded.much), "?state=FAILED"),
         "scan_detail": partial(many.get, answered.get_absolute_url()),
         "poll": partial(many.get, f"{waiting.get_absolute_url()}status/?seen=QUEUED"),
-        "admin_predictions": partial(staff.get, "/admin/diagnosis/prediction/"),
-        "admin_scans": partial(staff.get, "/admin/diagnosis/scan/"),
-        "admin_prediction": partial(staff.get, f"/admin/diagnosis/prediction/{answered.latest_prediction_id}/change/"),
+        "admin_predictions": partial(staff.get, predictions),
+        "admin_predictions_by_probability": partial(staff.get, f"{predictions}?o=-5"),
+        "admin_predictions_normal": partial(staff.get, f"{predictions}?label__exact=NORMAL"),
+        "admin_predictions_failed": partial(staff.get, f"{predictions}?state__exact=FAILED"),
+        "admin_predictions_corrected": partial(staff.get, f"{predictions}?review=corrected"),
+        "admin_predictions_near": partial(staff.get, f"{predictions}?probability=near"),
+        "admin_predictions_of_many": partial(
+            staff.get, f"{predictions}?scan__owner__id__exact={person(seeded.much).pk}"
+        ),
+        "admin_predictions_of_former": partial(staff.get, f"{predictions}?scan__owner__id__exact={former.pk}"),
+        "admin_predictions_search_owner": partial(staff.get, f"{predictions}?q={former.get_username()}"),
+        "admin_predictions_search_file": partial(staff.get, f"{predictions}?q=IM-0000030"),
+        "admin_scans": partial(staff.get, scans),
+        "admin_scans_normal": partial(staff.get, f"{scans}?latest_prediction__label__exact=NORMAL"),
+        "admin_scans_failed": partial(staff.get, f"{scans}?latest_prediction__state__exact=FAILED"),
+        "admin_scans_search_owner": partial(staff.get, f"{scans}?q={former.get_username()}"),
+        "admin_scans_search_file": partial(staff.get, f"{scans}?q=IM-0000030"),
+        "admin_prediction": partial(staff.get, f"{predictions}{answered.latest_prediction_id}/change/"),
     }
+
+
+def program(user: Any, query: str) -> Callable[[], Any]:
+    """Give the request of a program of `user` for the list of scans."""
+    from django.test import Client
+
+    from diagnosis.tokens import ApiToken
+
+    _, secret = ApiToken.objects.issue(user=user, lifetime=None)
+    return partial(Client(headers={"Authorization": f"Bearer {secret}"}).get, f"/api/v1/scans/{query}")
 
 
 def signed_in(user: Any) -> Any:

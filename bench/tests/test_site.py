@@ -4,10 +4,10 @@ import pytest
 
 from bench import person
 from bench.parts.pages import PAGES, queries, visits_to_pages
-from bench.seeding import seed
 from diagnosis.models import Prediction, Scan
 from diagnosis.states import State
 from diagnosis.tests.factories import prediction_at
+from diagnosis.tests.seeding import seed
 
 
 @pytest.fixture(autouse=True)

@@ -8,18 +8,15 @@ from django import forms
 from django.contrib import admin
 from django.contrib.admin.views.main import ERROR_FLAG, PAGE_VAR, ChangeList
 from django.contrib.auth import get_user_model
-from django.db.models import F, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from diagnosis.models import AGREED, CORRECTED, REVIEWED, Prediction
+from diagnosis.models import AGREED, CORRECTED, PROBABILITY_RANGES, REVIEWED, Prediction
 from diagnosis.states import State
-
-# On the probability, to both sides of the operating point: where a small change would have changed the label.
-NEAR = 0.1
 
 
 class ProbabilityFilter(admin.SimpleListFilter):
@@ -28,25 +25,21 @@ class ProbabilityFilter(admin.SimpleListFilter):
     title = "probability of pneumonia"
     parameter_name = "probability"
 
-    ranges = {
-        "under-10": ("Under 10 %", Q(probability__lt=0.1)),
-        "10-50": ("10 % to 50 %", Q(probability__gte=0.1, probability__lt=0.5)),
-        "50-90": ("50 % to 90 %", Q(probability__gte=0.5, probability__lt=0.9)),
-        "over-90": ("90 % and over", Q(probability__gte=0.9)),
-        "near": (
-            "Within 10 points of the operating point",
-            Q(probability__gte=F("threshold") - NEAR, probability__lte=F("threshold") + NEAR),
-        ),
+    titles = {
+        "under-10": "Under 10 %",
+        "10-50": "10 % to 50 %",
+        "50-90": "50 % to 90 %",
+        "over-90": "90 % and over",
+        "near": "Within 10 points of the operating point",
     }
 
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
         """List the ranges."""
-        return [(name, title) for name, (title, _) in self.ranges.items()]
+        return list(self.titles.items())
 
     def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
         """Keep the chosen range; an unknown one keeps everything."""
-        chosen = self.ranges.get(self.value() or "")
-        return queryset.filter(chosen[1]) if chosen else queryset
+        return queryset.filter(PROBABILITY_RANGES.get(self.value() or "", Q()))
 
 
 class ReviewFilter(admin.SimpleListFilter):
@@ -77,6 +70,25 @@ class ReviewFilter(admin.SimpleListFilter):
         return queryset.filter(kinds.get(self.value() or "", Q()))
 
 
+class OfLatest:
+    """Before a filter by a field of a scan's latest prediction: lets an index serve it."""
+
+    used_parameters: dict[str, Any]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        """Keep what the filter keeps, and say that it's the latest that is asked for."""
+        narrowed: QuerySet = super().queryset(request, queryset)  # type: ignore[misc]
+        return narrowed.filter(latest_prediction__is_latest=True) if self.used_parameters else narrowed
+
+
+class LatestChoicesFilter(OfLatest, admin.ChoicesFieldListFilter):
+    """By one of a few values."""
+
+
+class LatestBooleanFilter(OfLatest, admin.BooleanFieldListFilter):
+    """By yes or no."""
+
+
 class OwnerFilter(admin.SimpleListFilter):
     """By the scan's owner. People are too many to list: a name in a row chooses, the filter shows who is chosen."""
 
@@ -96,7 +108,7 @@ class OwnerFilter(admin.SimpleListFilter):
         chosen = self.value()
         if not chosen:
             return queryset
-        return queryset.filter(scan__owner=int(chosen)) if chosen.isdecimal() else queryset.none()
+        return queryset.filter(owner=int(chosen)) if chosen.isdecimal() else queryset.none()
 
     @property
     def chosen_name(self) -> str:

@@ -1,5 +1,6 @@
 """Lists of the admin that may have any number of rows: each page, filter and search costs the same at a million."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, cast
 
@@ -16,6 +17,11 @@ from diagnosis.pages import page_of
 
 # Up to so many people whose name holds the searched word, their scans are looked up by them.
 FEW_OWNERS = 100
+
+SEARCHED = (
+    "Owner, reference, file name, or the whole id of a scan or a prediction. A whole user name finds what is that "
+    "person's; in quotes it is looked for everywhere."
+)
 
 # Under this name a list that is sorted by an expression has its values.
 SORTED_BY = "sorted_by"
@@ -43,9 +49,8 @@ class LongChangeList(ChangeList):
         column = chosen.removeprefix("-")
         name = str(self.list_display[int(column)]) if column in map(str, range(len(self.list_display))) else ""
         if name not in rows.sorted_from_an_index:
-            return rows.newest_by, datetime, True
-        by = getattr(getattr(rows, name, None), "admin_order_field", name)
-        return by, rows.sorted_from_an_index[name], chosen.startswith("-")
+            return rows.sort_key(rows.newest_by, self.params), datetime, True
+        return rows.sort_key(name, self.params), rows.sorted_from_an_index[name], chosen.startswith("-")
 
     def get_results(self, request: HttpRequest) -> None:
         """Fetch the page that the address names."""
@@ -81,7 +86,7 @@ class LongChangeList(ChangeList):
 class LongListAdmin(RecordAdmin):
     """Rows that come in any number."""
 
-    # The moment by which the list is sorted if nothing else is chosen, the newest first.
+    # The column of moments by which the list is sorted if nothing else is chosen, the newest first.
     newest_by: str
 
     # The columns with an index to be sorted from, and the types of their values.
@@ -98,13 +103,22 @@ class LongListAdmin(RecordAdmin):
         """Offer no order that would sort all rows; the others are filters."""
         return tuple(self.sorted_from_an_index)
 
+    def sort_key(self, column: str, params: Mapping[str, str]) -> Any:
+        """Give what sorts by `column`, a field's name or an expression, in a list that is narrowed by `params`."""
+        return getattr(getattr(self, column, None), "admin_order_field", column)
+
     def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
-        """Find an exact id by itself; else every word has to be in the owner's name, the reference or the file name."""
+        """Find an exact id by itself; else every word has to be in the owner's name, the reference or the file name.
+
+        A whole name of a person means that person alone, whose rows an index has in order; in quotes it is a word.
+        """
         if self.is_id(search_term):
             return super().get_search_results(request, queryset, search_term)
         for bit in smart_split(search_term):
-            word = unescape_string_literal(bit) if bit[0] == bit[-1] and bit[0] in "\"'" and len(bit) > 1 else bit
-            queryset = queryset.filter(self.holds(word))
+            is_quoted = bit[0] == bit[-1] and bit[0] in "\"'" and len(bit) > 1
+            word = unescape_string_literal(bit) if is_quoted else bit
+            person = None if is_quoted else get_user_model().objects.filter(username=word).first()
+            queryset = queryset.filter(owner=person) if person else queryset.filter(self.holds(word))
         return queryset, False
 
     def holds(self, word: str) -> Q:

@@ -19,6 +19,7 @@ from django.views.decorators.http import require_POST
 
 from diagnosis import audit, services
 from diagnosis.admin.filters import OwnerFilter, ProbabilityFilter, RequestedFilter, ReviewFilter, owner_link
+from diagnosis.admin.lists import SEARCHED
 from diagnosis.admin.records import percent, quality, thumbnail
 from diagnosis.admin.reprocessing import ReprocessAdmin
 from diagnosis.audit import Action
@@ -63,10 +64,10 @@ class PredictionAdmin(ReprocessAdmin):
         RequestedFilter,
     )
     search_fields = ("scan__owner__username", "scan__reference", "scan__original_name")
-    search_help_text = "Owner, reference, file name, or the whole id of a scan or a prediction"
+    search_help_text = SEARCHED
     id_fields = ("id", "scan_id")
     to_scan = "scan__"
-    newest_by = "requested_at"
+    newest_by = "requested"
     sorted_from_an_index = {"chance": float, "requested": datetime}
 
     readonly_fields = (

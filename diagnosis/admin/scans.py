@@ -1,15 +1,18 @@
 """Scans in the admin: found, looked at, read again, erased; never edited."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, cast
 
 from django.contrib import admin
 from django.contrib.auth.models import User
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 
 from diagnosis import audit, services
+from diagnosis.admin.filters import LatestBooleanFilter, LatestChoicesFilter
+from diagnosis.admin.lists import SEARCHED
 from diagnosis.admin.nameless import NamelessAdmin
 from diagnosis.admin.records import percent, picture, quality, thumbnail
 from diagnosis.admin.reprocessing import ReprocessAdmin
@@ -57,13 +60,13 @@ class ScanAdmin(NamelessAdmin, ReprocessAdmin):
     list_display = ("small_picture", "name", "reference", "owner", "state", "label", "created_at")
     list_display_links = ("small_picture", "name")
     list_filter = (
-        ("latest_prediction__state", admin.ChoicesFieldListFilter),
-        ("latest_prediction__label", admin.ChoicesFieldListFilter),
-        ("latest_prediction__is_uncertain", admin.BooleanFieldListFilter),
+        ("latest_prediction__state", LatestChoicesFilter),
+        ("latest_prediction__label", LatestChoicesFilter),
+        ("latest_prediction__is_uncertain", LatestBooleanFilter),
         ("created_at", admin.DateFieldListFilter),
     )
     search_fields = ("owner__username", "reference", "original_name")
-    search_help_text = "Owner, reference, file name, or the whole id of a scan or a prediction"
+    search_help_text = SEARCHED
     id_fields = ("id", "predictions__id")
     newest_by = "created_at"
     sorted_from_an_index = {"created_at": datetime}
@@ -85,6 +88,11 @@ class ScanAdmin(NamelessAdmin, ReprocessAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Scan]:
         """Fetch owner and newest prediction along."""
         return super().get_queryset(request).select_related("owner", "latest_prediction")
+
+    def sort_key(self, column: str, params: Mapping[str, str]) -> Any:
+        """Sort by the copy of the moment that the latest prediction has, where the list is narrowed by that."""
+        is_by_answer = any(name.startswith("latest_prediction__") for name in params)
+        return F("latest_prediction__scan_created_at") if is_by_answer else super().sort_key(column, params)
 
     def scans_of(self, chosen: QuerySet) -> QuerySet[Scan]:
         """They stand for themselves."""

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.contrib.auth.models import User
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.reverse import reverse
@@ -298,17 +299,15 @@ class ScanQuery(PageQuery):
             raise serializers.ValidationError({"until": "This moment is before the first one."})
         return given
 
-    def narrow(self, scans: ScanQuerySet) -> ScanQuerySet:
-        """Keep of `scans` what was asked for."""
-        lookups = {
-            "state": "latest_prediction__state",
-            "label": "latest_prediction__label",
-            "since": "created_at__gte",
-            "until": "created_at__lt",
-            "reference": "reference",
-            "owner": "owner__username",
-        }
+    def narrow(self, scans: ScanQuerySet, *, owner: User | None) -> ScanQuerySet:
+        """Keep of `scans`, all those of `owner` or of everybody, what was asked for, to be sorted by `placed_at`."""
         given = self.validated_data
+        if "owner" in given:
+            # By the id: from a name a database can't guess how many scans there are.
+            owner = User.objects.filter(username=given["owner"]).first()
+            scans = scans.filter(owner=owner) if owner else scans.none()
+        scans = scans.by_answer(owner=owner, label=given.get("label", ""), state=given.get("state", ""))
+        lookups = {"since": "placed_at__gte", "until": "placed_at__lt", "reference": "reference"}
         return scans.filter(**{lookup: given[name] for name, lookup in lookups.items() if name in given})
 
 

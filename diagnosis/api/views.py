@@ -29,7 +29,7 @@ from diagnosis.api.serializers import (
     ScanSerializer,
 )
 from diagnosis.audit import Action
-from diagnosis.models import ModelVersion, Prediction, Scan
+from diagnosis.models import ModelVersion, Prediction, Scan, may_view_all_scans
 from diagnosis.refusals import Refusal
 from diagnosis.states import Trigger
 
@@ -101,7 +101,7 @@ class Scans(Rows):
 
     serializer_class = ScanSerializer
     query_class = ScanQuery
-    newest_first = "created_at"
+    newest_first = "placed_at"
     parser_classes = (MultiPartParser,)
 
     def get_queryset(self) -> Any:
@@ -111,7 +111,8 @@ class Scans(Rows):
     def filter_queryset(self, queryset: Any) -> Any:
         """Keep what was asked for."""
         queryset = super().filter_queryset(queryset)
-        return cast(ScanQuery, self.query).narrow(queryset)
+        user = cast(User, self.request.user)
+        return cast(ScanQuery, self.query).narrow(queryset, owner=None if may_view_all_scans(user) else user)
 
     @extend_schema(
         operation_id="listScans",

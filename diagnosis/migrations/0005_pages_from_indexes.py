@@ -9,23 +9,12 @@ from django.db import ProgrammingError, migrations, models
 from django.db.models import F, Q, Value
 from django.db.models.functions import Coalesce
 
+from diagnosis.migrations._in_use import AddIndexInUse
+
 logger = logging.getLogger(__name__)
 
 NEWEST = ["-requested_at", "-id"]
 WORDS = "scans_by_words"
-
-
-class AddIndexInUse(migrations.AddIndex):
-    """Add an index; on PostgreSQL without keeping anybody from writing."""
-
-    def database_forwards(self, app_label, schema_editor, from_state, to_state):
-        if schema_editor.connection.vendor != "postgresql":
-            super().database_forwards(app_label, schema_editor, from_state, to_state)
-            return
-        # An interrupted run leaves half an index of this name.
-        schema_editor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {schema_editor.quote_name(self.index.name)}")
-        model = to_state.apps.get_model(app_label, self.model_name)
-        schema_editor.add_index(model, self.index, concurrently=True)
 
 
 def index_words(apps, schema_editor):

@@ -1,79 +1,38 @@
-"""Rows in any number for measurements, written by the database itself: a million in a minute or two.
+"""Rows in any number for tests and measurements, written by PostgreSQL itself: a million in a minute or two.
 
-Rows only: the pictures that they name don't exist.
+Rows only: the pictures that they name don't exist. Of N predictions four fifths are first answers, each of another
+scan, over two years; a year ago the oldest scans were answered again by a newer version, as reprocess_scans does. What
+is rare lies among the oldest fifth of the scans alone, far from where every list begins: only an index finds it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import make_password
-from django.db import connection, transaction
-from django.utils import timezone
+from django.db import connection, models, transaction
 
-from diagnosis.models import ModelVersion
+from diagnosis.models import ModelVersion, Prediction, Review, Scan
 
-OWNERS = 200
-# Of the scans; the rest is spread over the other owners.
-SHARE_OF_THE_FIRST = 0.3
+OWNERS = 100
+
+SCAN = "md5('scan ' || ({0}))::uuid"
+PREDICTION = "md5('prediction ' || ({0}))::uuid"
+RARE_REFERENCE = "left lung"
 
 
 @dataclass(frozen=True)
 class Seeded:
-    """What was written: the owner with many scans, one with few, the older and the newer model version."""
+    """What was written: the names of people, and the older and the newer model version.
+
+    `much` owns half of all scans, `few` ten; `former` gave many, all of them among the oldest tenth.
+    """
 
     much: str
     few: str
+    former: str
     older: ModelVersion
     newer: ModelVersion
-
-
-POINTS = {"threshold": 0.5, "uncertain_low": 0.4, "uncertain_high": 0.6}
-
-# Every scan was read by the older version when it was uploaded, later by the newer one in a batch. In a thousand
-# predictions: 5 failed, 50 are uncertain, 20 are reviewed and 2 of these corrected; ten in all are still open.
-SCANS = """
-INSERT INTO diagnosis_scan (id, owner_id, picture, thumbnail, model_input, sha256, original_name, reference, width,
-    height, is_colour, quality_issues, created_at, modality, view_position, photometric_interpretation)
-SELECT md5('scan' || n)::uuid,
-    CASE WHEN n %% 100 < %(percent)s THEN %(first)s ELSE %(first)s + 1 + n %% %(others)s END,
-    'scans/' || md5('p' || n) || '.png', 'thumbnails/' || md5('t' || n) || '.jpg', '', md5('a' || n) || md5('b' || n),
-    'IM-' || lpad(n::text, 7, '0') || '-0001.jpeg', CASE WHEN n %% 5 = 0 THEN 'ward ' || n %% 40 ELSE '' END,
-    1500, 1200, false, '[]', %(now)s - n * interval '20 seconds', '', '', ''
-FROM generate_series(1, %(scans)s) AS n
-"""
-PREDICTIONS = """
-INSERT INTO diagnosis_prediction (id, scan_id, model_version_id, "trigger", requested_at, state, enqueued_at,
-    claimed_by, claimed_at, attempts, finished_at, label, probability, threshold, is_uncertain, heatmap, milliseconds,
-    reason, reviewed_label)
-SELECT md5(%(salt)s || n)::uuid, md5('scan' || n)::uuid, %(version)s, %(trigger)s, at,
-    state, at, 'seeded', at, 1, at + interval '1 second',
-    CASE WHEN state = 'FAILED' THEN '' WHEN p >= 0.5 THEN 'PNEUMONIA' ELSE 'NORMAL' END,
-    CASE WHEN state = 'FAILED' THEN NULL ELSE p END, CASE WHEN state = 'FAILED' THEN NULL ELSE 0.5 END,
-    state <> 'FAILED' AND p BETWEEN 0.4 AND 0.6, '', CASE WHEN state = 'FAILED' THEN NULL ELSE 60 END,
-    CASE WHEN state = 'FAILED' THEN 'INTERNAL_ERROR' ELSE '' END, ''
-FROM (
-    SELECT n, %(now)s - n * interval '20 seconds' + %(later)s * interval '1 second' AS at,
-        CASE WHEN abs(hashint4(n)) %% 200 = 0 THEN 'FAILED' ELSE 'SUCCEEDED' END AS state,
-        CASE WHEN abs(hashint4(n + 1)) %% 20 = 0 THEN 0.4 + abs(hashint4(n + 2)) %% 1000 / 5000.0
-            WHEN abs(hashint4(n + 3)) %% 5 < 3 THEN 0.6 + abs(hashint4(n + 4)) %% 1000 / 2501.0
-            ELSE abs(hashint4(n + 5)) %% 1000 / 2501.0 END AS p
-    FROM generate_series(1, %(scans)s) AS n
-) AS rows
-"""
-LATEST = """
-UPDATE diagnosis_scan SET latest_prediction_id = md5('second' || n)::uuid
-FROM generate_series(1, %(scans)s) AS n WHERE diagnosis_scan.id = md5('scan' || n)::uuid
-"""
-REVIEWS = """
-INSERT INTO diagnosis_review (prediction_id, reviewer_id, label, note, created_at)
-SELECT id, %(first)s, CASE WHEN abs(hashtext(id::text)) %% 500 > 0 THEN label
-    WHEN label = 'NORMAL' THEN 'PNEUMONIA' ELSE 'NORMAL' END, '', finished_at + interval '1 day'
-FROM diagnosis_prediction WHERE state = 'SUCCEEDED' AND abs(hashtext(id::text)) %% 50 = 0
-"""
-REVIEWED = """
-UPDATE diagnosis_prediction SET reviewed_label = diagnosis_review.label
-FROM diagnosis_review WHERE prediction_id = diagnosis_prediction.id
-"""
 
 
 def seed(predictions: int) -> Seeded:
@@ -82,32 +41,117 @@ def seed(predictions: int) -> Seeded:
     people = get_user_model().objects.bulk_create(
         get_user_model()(username=f"owner-{number}", password=unusable) for number in range(OWNERS)
     )
-    versions = [
-        ModelVersion.objects.create(name=name, sha256=digit * 64, folder="none", is_active=digit == "b", **POINTS)
+    much, few, former, others = (person.pk for person in people[:4])
+    older, newer = (
+        ModelVersion.objects.create(
+            name=name, sha256=digit * 64, folder="none", threshold=0.5, uncertain_low=0.4, uncertain_high=0.6
+        )
         for name, digit in (("older", "a"), ("newer", "b"))
-    ]
-    scans = predictions // 2
-    given = {
-        "scans": scans,
-        "first": people[0].pk,
-        "others": OWNERS - 1,
-        "percent": round(100 * SHARE_OF_THE_FIRST),
-        "now": timezone.now(),
-    }
-    batches = [("first", "UPLOAD", 0, versions[0].pk), ("second", "COMMAND", 30 * 86400, versions[1].pk)]
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(SCANS, given)
-        for salt, trigger, later, version in batches:
-            more = {"salt": salt, "trigger": trigger, "later": later, "version": version}
-            cursor.execute(PREDICTIONS, given | more)
-        for statement in (LATEST, REVIEWS, REVIEWED):
-            cursor.execute(statement, given)
+    )
+    ModelVersion.objects.filter(pk=newer.pk).update(is_active=True)
+    scans = predictions * 4 // 5
+    again = predictions - scans
+    owner = (
+        f"CASE WHEN s % ({scans} / 10) = 1 THEN {few} WHEN s % 2 = 0 THEN {much} "
+        f"WHEN s <= {scans} / 10 THEN {former} ELSE {others} + s % {OWNERS - 3} END"
+    )
+    created_at = f"now() - ({scans} - s + 1) * interval '2 years' / {scans}"
+    is_rare = f"s <= {scans} / 5"
+    # In the oldest fifth: one in a hundred pictures was refused, one in two hundred failed, half are NORMAL.
+    failed = f"({is_rare} AND s % 200 IN (7, 107, 111))"
+    probability = f"(CASE WHEN {is_rare} THEN (s % 1000 * 7919 % 1000) / 1000.0 ELSE 0.9 + s % 100 / 1000.0 END)"
+    label = f"CASE WHEN {probability} >= 0.5 THEN 'PNEUMONIA' ELSE 'NORMAL' END"
+    other_label = f"CASE WHEN {probability} < 0.5 THEN 'PNEUMONIA' ELSE 'NORMAL' END"
+    # Of the oldest fifth one in ten was reviewed after the first answer, one in ten of these corrected.
+    reviewed = f"CASE WHEN s % 100 = 0 THEN {other_label} ELSE {label} END"
+    is_second = f"i > {scans}"
+    requested_at = (
+        f"CASE WHEN {is_second} THEN now() - interval '1 year' + i * interval '50 milliseconds' ELSE {created_at} END"
+    )
+    is_newer = f"({is_second} OR s > {scans} / 2)"
+    with transaction.atomic():
+        insert(
+            Scan,
+            f"generate_series(1, {scans}) s",
+            {
+                "id": SCAN.format("s"),
+                "owner_id": owner,
+                "picture": "'scans/00/' || s || '.png'",
+                "thumbnail": "'thumbnails/00/' || s || '.jpg'",
+                "sha256": "md5(s::text) || md5((-s)::text)",
+                "original_name": "'IM-' || lpad(s::text, 7, '0') || '-0001.jpeg'",
+                "reference": f"CASE WHEN s = 35 THEN '{RARE_REFERENCE}' "
+                "WHEN s % 5 = 0 THEN 'ward ' || s % 40 ELSE '' END",
+                "width": "1328",
+                "height": "971",
+                "created_at": created_at,
+                "latest_prediction_id": PREDICTION.format(f"CASE WHEN s <= {again} THEN s + {scans} ELSE s END"),
+            },
+        )
+        insert(
+            Prediction,
+            f"(SELECT i, (i - 1) % {scans} + 1 AS s FROM generate_series(1, {predictions}) i) rows",
+            {
+                "id": PREDICTION.format("i"),
+                "scan_id": SCAN.format("s"),
+                "owner_id": owner,
+                "scan_created_at": created_at,
+                "is_latest": f"{is_second} OR s > {again}",
+                "model_version_id": f"CASE WHEN {is_newer} THEN {newer.pk} ELSE {older.pk} END",
+                "trigger": f"CASE WHEN {is_second} THEN 'COMMAND' ELSE 'UPLOAD' END",
+                "requested_at": requested_at,
+                "enqueued_at": requested_at,
+                "state": f"CASE WHEN {failed} THEN 'FAILED' ELSE 'SUCCEEDED' END",
+                "claimed_by": "'task ' || i",
+                "claimed_at": requested_at,
+                "finished_at": requested_at,
+                "attempts": "1",
+                "label": f"CASE WHEN {failed} THEN '' ELSE {label} END",
+                "probability": f"CASE WHEN NOT {failed} THEN {probability} END",
+                "threshold": f"CASE WHEN NOT {failed} THEN 0.5 END",
+                "is_uncertain": f"NOT {failed} AND {probability} BETWEEN 0.4 AND 0.6",
+                "heatmap": f"CASE WHEN {failed} THEN '' ELSE 'heatmaps/00/' || i || '.png' END",
+                "milliseconds": f"CASE WHEN NOT {failed} THEN 50 END",
+                "reason": f"CASE WHEN NOT {failed} THEN '' WHEN s % 200 = 111 THEN 'INTERNAL_ERROR' "
+                "ELSE 'NOT_A_CHEST_XRAY' END",
+                "reviewed_label": f"CASE WHEN NOT {is_second} AND {is_rare} AND s % 10 = 0 THEN {reviewed} ELSE '' END",
+            },
+        )
+        insert(
+            Review,
+            f"generate_series(10, {scans} / 5, 10) s",
+            {
+                "prediction_id": PREDICTION.format("s"),
+                "reviewer_id": str(much),
+                "label": reviewed,
+                "created_at": f"{created_at} + interval '1 day'",
+            },
+        )
     settle()
-    return Seeded(people[0].username, people[1].username, *versions)
+    return Seeded(people[0].username, people[1].username, people[2].username, older, newer)
+
+
+def insert(model: type[models.Model], rows: str, values: Mapping[str, str]) -> None:
+    """Insert a row for each of `rows`, with SQL for the columns in `values`; others get the default of their field."""
+    columns, expressions, constants = [], [], []
+    for field in model._meta.concrete_fields:
+        if field.column is None:
+            continue
+        if field.column in values:
+            columns.append(field.column)
+            expressions.append(values[field.column].replace("%", "%%"))
+        elif not (field.null or isinstance(field, models.AutoField) or field.has_db_default() or field.generated):
+            columns.append(field.column)
+            expressions.append("%s")
+            constants.append(field.get_db_prep_save(field.get_default(), connection))
+    names = ", ".join(f'"{column}"' for column in columns)
+    source = rows.replace("%", "%%")
+    query = f'INSERT INTO "{model._meta.db_table}" ({names}) SELECT {", ".join(expressions)} FROM {source}'
+    with connection.cursor() as cursor:
+        cursor.execute(query, constants)
 
 
 def settle() -> None:
     """Collect the statistics, and where no transaction is open also what autovacuum does within a minute."""
-    tables = "diagnosis_scan, diagnosis_prediction, diagnosis_review, auth_user"
     with connection.cursor() as cursor:
-        cursor.execute(f"ANALYZE {tables}" if connection.in_atomic_block else f"VACUUM ANALYZE {tables}")
+        cursor.execute("ANALYZE" if connection.in_atomic_block else "VACUUM ANALYZE")

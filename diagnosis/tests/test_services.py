@@ -2,12 +2,14 @@
 
 import io
 import os
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Barrier
 
 import pytest
 from django.conf import settings as django_settings
 from django.contrib.auth import get_user_model
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
 
@@ -183,6 +185,41 @@ def test_reprocessing_appends_and_the_old_answer_stays(alice, model_version, sen
     old.refresh_from_db()
     assert (old.state, old.probability, new.state) == (State.SUCCEEDED, 0.9, State.QUEUED)
     assert Scan.objects.get(pk=old.scan_id).latest_prediction == new
+
+
+def test_the_lists_know_of_each_prediction_whose_it_is_and_of_each_scan_which_is_the_latest(alice, bob, model_version):
+    other = model_version_of(name="other")
+    scans = [scan_of(owner, created_at=timezone.now() - timedelta(days=3)) for owner in (alice, bob)]
+    for scan in scans:
+        for version in (model_version, other, model_version):
+            prediction_at(State.SUCCEEDED, scan, version)
+
+    for prediction in Prediction.objects.select_related("scan"):
+        scan = prediction.scan
+        assert (prediction.owner_id, prediction.scan_created_at) == (scan.owner_id, scan.created_at)
+        assert prediction.is_latest == (scan.latest_prediction_id == prediction.pk)
+    assert Prediction.objects.filter(is_latest=True).count() == 2
+
+
+@pytest.mark.services
+@pytest.mark.django_db(transaction=True)
+def test_of_many_requests_at_the_same_moment_one_is_the_latest(alice, sent):
+    scan, versions = scan_of(alice), [model_version_of(name=f"{number}") for number in range(6)]
+    together = Barrier(len(versions))
+
+    def ask(version):
+        together.wait()
+        try:
+            services.request_prediction(scan=scan, model_version=version, trigger=Trigger.COMMAND, enqueue=False)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(versions)) as people:
+        list(people.map(ask, versions))
+
+    assert Prediction.objects.count() == len(versions)
+    scan.refresh_from_db()
+    assert Prediction.objects.get(is_latest=True) == scan.latest_prediction
 
 
 # --- requeue_stale ---

@@ -160,6 +160,16 @@ def test_a_scan_can_not_have_two_open_predictions_of_one_version():
         )
 
 
+def test_a_scan_can_not_have_two_latest_predictions():
+    prediction = prediction_at(State.SUCCEEDED)
+    earlier = Prediction.objects.create(
+        scan=prediction.scan, model_version=prediction.model_version, trigger=prediction.trigger
+    )
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Prediction.objects.filter(pk=earlier.pk).update(is_latest=True)
+
+
 def test_a_finished_prediction_leaves_room_for_the_next_one():
     prediction = prediction_at(State.SUCCEEDED)
 

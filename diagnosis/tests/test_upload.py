@@ -91,7 +91,7 @@ def test_a_storage_that_fails_is_503_and_leaves_nothing_half_stored(
     assert "good.png: Pictures can&#x27;t be stored right now, so this one was not kept. Try again" in page
     assert "notes.txt: This file is not a picture" in page
     assert files_in(media) == []
-    assert not (Scan.objects.exists() or Prediction.objects.exists() or Upload.objects.exists())
+    assert [rows.objects.count() for rows in (Scan, Prediction, Upload)] == [0, 0, 0]
 
 
 def test_too_large_a_file_is_refused_and_nothing_stays_behind(browser, media, settings):

@@ -116,6 +116,19 @@ def test_predictions_are_found(client, rita, mixed, query, expected):
     assert shown(client, PREDICTIONS, **query) == {mixed[name].pk for name in expected.split()}
 
 
+def test_a_whole_user_name_finds_that_persons_rows_alone_and_in_quotes_all_that_hold_it(client, rita, alice, bob):
+    own, note = (
+        prediction_at(State.SUCCEEDED, scan_of(bob)),
+        prediction_at(State.FAILED, scan_of(alice, reference="bob's")),
+    )
+    client.force_login(rita)
+    for address, rows in ((PREDICTIONS, (own, note)), (SCANS, (own.scan, note.scan))):
+        mine, both = rows[0].pk, {row.pk for row in rows}
+        assert shown(client, address, q="bob") == {mine}
+        assert shown(client, address, q='"bob"') == both
+        assert shown(client, address, q="bo") == both
+
+
 def test_predictions_are_found_by_model_version(client, rita, mixed):
     other = prediction_at(State.SUCCEEDED, mixed["low"].scan, model_version_of(name="other"))
     client.force_login(rita)

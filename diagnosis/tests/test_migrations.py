@@ -1,0 +1,44 @@
+"""What a database of an earlier version becomes."""
+
+from importlib import import_module
+
+import pytest
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
+
+from diagnosis.models import Prediction
+from diagnosis.states import State
+from diagnosis.tests.factories import model_version_of, person, prediction_at, scan_of
+
+FILLED = ("diagnosis", "0017_every_filter_from_an_index")
+BEFORE = ("diagnosis", "0007_dicom_and_uploads")
+
+
+def migrate(target: tuple[str, str]):
+    """Move the tables to `target`; give the models as they are there."""
+    executor = MigrationExecutor(connection)
+    executor.migrate([target])
+    return executor.loader.project_state([target]).apps
+
+
+@pytest.mark.services
+@pytest.mark.django_db(transaction=True)
+def test_old_predictions_learn_whose_they_are_and_which_is_the_latest_a_few_at_a_time(monkeypatch):
+    monkeypatch.setattr(import_module(f"diagnosis.migrations.{FILLED[1]}"), "AT_ONCE", 2)
+    alice, bob = person("alice"), person("bob")
+    scans = [scan_of(owner, created_at=timezone.now()) for owner in (alice, bob, alice)]
+    for version in (model_version_of(name="older"), model_version_of(name="newer")):
+        for scan in scans[:2]:
+            prediction_at(State.SUCCEEDED, scan, version)
+    expected = {row.pk: (row.owner_id, row.scan_created_at, row.is_latest) for row in Prediction.objects.all()}
+    latest = MigrationExecutor(connection).loader.graph.leaf_nodes("diagnosis")[0]
+    try:
+        before = migrate(BEFORE).get_model("diagnosis", "Prediction")
+        assert "owner" not in {field.name for field in before._meta.get_fields()}
+    finally:
+        migrate(latest)
+
+    rows = Prediction.objects.all()
+    assert {row.pk: (row.owner_id, row.scan_created_at, row.is_latest) for row in rows} == expected
+    assert sorted(is_latest for _, _, is_latest in expected.values()) == [False, False, True, True]
