@@ -11,7 +11,7 @@ from diagnosis.models import Prediction
 from diagnosis.states import State
 from diagnosis.tests.factories import model_version_of, person, prediction_at, scan_of
 
-FILLED = ("diagnosis", "0017_every_filter_from_an_index")
+FILLED = ("diagnosis", "0011_every_filter_from_an_index")
 BEFORE = ("diagnosis", "0007_dicom_and_uploads")
 
 
