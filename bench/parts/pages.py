@@ -106,7 +106,7 @@ def visits_to_pages(seeded: "Seeded") -> dict[str, Callable[[], Any]]:
     from diagnosis.tests.factories import person
 
     many, few = signed_in(person(seeded.much)), signed_in(person(seeded.few))
-    former = person(seeded.former)
+    former, program = person(seeded.former), program_of(person(seeded.much))
     staff = signed_in(person("sam", is_staff=True, is_superuser=True))
     waiting, answered = Scan.objects.filter(owner__username=seeded.much, latest_prediction__state=State.SUCCEEDED)[:2]
     services.request_prediction(
@@ -122,8 +122,8 @@ def visits_to_pages(seeded: "Seeded") -> dict[str, Callable[[], Any]]:
         "history_many_normal": partial(many.get, "/scans/?label=NORMAL"),
         "history_many_failed": partial(many.get, "/scans/?state=FAILED"),
         "history_many_search": partial(many.get, "/scans/?q=IM-0000030"),
-        "api_scans": program(person(seeded.much), ""),
-        "api_scans_failed": program(person(seeded.much), "?state=FAILED"),
+        "api_scans": partial(program.get, "/api/v1/scans/"),
+        "api_scans_failed": partial(program.get, "/api/v1/scans/?state=FAILED"),
         "scan_detail": partial(many.get, answered.get_absolute_url()),
         "poll": partial(many.get, f"{waiting.get_absolute_url()}status/?seen=QUEUED"),
         "admin_predictions": partial(staff.get, predictions),
@@ -147,14 +147,14 @@ def visits_to_pages(seeded: "Seeded") -> dict[str, Callable[[], Any]]:
     }
 
 
-def program(user: Any, query: str) -> Callable[[], Any]:
-    """Give the request of a program of `user` for the list of scans."""
+def program_of(user: Any) -> Any:
+    """Give a client that sends a token of `user`, of whom it is the only one."""
     from django.test import Client
 
     from diagnosis.tokens import ApiToken
 
     _, secret = ApiToken.objects.issue(user=user, lifetime=None)
-    return partial(Client(headers={"Authorization": f"Bearer {secret}"}).get, f"/api/v1/scans/{query}")
+    return Client(headers={"Authorization": f"Bearer {secret}"})
 
 
 def signed_in(user: Any) -> Any:

@@ -76,8 +76,9 @@ def seed(predictions: int) -> Seeded:
             {
                 "id": SCAN.format("s"),
                 "owner_id": owner,
-                "picture": "'scans/00/' || s || '.png'",
-                "thumbnail": "'thumbnails/00/' || s || '.jpg'",
+                "picture": "'scans/00/' || md5('picture ' || s) || '.png'",
+                "thumbnail": "'thumbnails/00/' || md5('thumbnail ' || s) || '.jpg'",
+                "model_input": "'inputs/1/00/' || md5('picture ' || s) || '.png'",
                 "sha256": "md5(s::text) || md5((-s)::text)",
                 "original_name": "'IM-' || lpad(s::text, 7, '0') || '-0001.jpeg'",
                 "reference": f"CASE WHEN s = 35 THEN '{RARE_REFERENCE}' "
@@ -102,7 +103,7 @@ def seed(predictions: int) -> Seeded:
                 "requested_at": requested_at,
                 "enqueued_at": requested_at,
                 "state": f"CASE WHEN {failed} THEN 'FAILED' ELSE 'SUCCEEDED' END",
-                "claimed_by": "'task ' || i",
+                "claimed_by": "md5('task ' || i)::uuid::text",
                 "claimed_at": requested_at,
                 "finished_at": requested_at,
                 "attempts": "1",
@@ -110,7 +111,7 @@ def seed(predictions: int) -> Seeded:
                 "probability": f"CASE WHEN NOT {failed} THEN {probability} END",
                 "threshold": f"CASE WHEN NOT {failed} THEN 0.5 END",
                 "is_uncertain": f"NOT {failed} AND {probability} BETWEEN 0.4 AND 0.6",
-                "heatmap": f"CASE WHEN {failed} THEN '' ELSE 'heatmaps/00/' || i || '.png' END",
+                "heatmap": f"CASE WHEN {failed} THEN '' ELSE 'heatmaps/00/' || md5('prediction ' || i) || '.png' END",
                 "milliseconds": f"CASE WHEN NOT {failed} THEN 50 END",
                 "reason": f"CASE WHEN NOT {failed} THEN '' WHEN s % 200 = 111 THEN 'INTERNAL_ERROR' "
                 "ELSE 'NOT_A_CHEST_XRAY' END",

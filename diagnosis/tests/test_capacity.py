@@ -41,6 +41,11 @@ def test_the_rate_of_one_worker_gives_those_of_many(page):
     assert cells(written, 64)[1:4] == ["53,000,000", "16,000,000", "640"]
 
 
+def test_a_fast_machine_gives_numbers_that_a_person_reads(page):
+    assert run(page, None, "--milliseconds", "28") == 0
+    assert cells(page.read_text(), 64)[1:4] == ["190,000,000", "58,000,000", "2,300"]
+
+
 def test_only_the_table_is_written_and_twice_is_as_once(page):
     before = page.read_text()
     run(page, RESULTS)
