@@ -339,6 +339,8 @@ def test_neither_memory_nor_queries_of_a_scan_grow_with_the_batch(alice, model_v
         Scan.objects.bulk_create(more)
         del more
         most.clear()
+        # What an earlier call deleted lives on, until a commit that never comes here.
+        alive.clear()
         with CaptureQueriesContext(connection) as captured:
             assert f"{count} answered" in reprocess(*way)
         peaks.extend(most)
@@ -348,13 +350,12 @@ def test_neither_memory_nor_queries_of_a_scan_grow_with_the_batch(alice, model_v
 
     post_init.connect(born)
     try:
-        fixed, few, many = queries(32), queries(64), queries(320)
+        fixed, few, many = queries(32), queries(64), queries(160)
     finally:
         post_init.disconnect(born)
 
-    assert (many - few) / 256 <= (few - fixed) / 32
-    assert peaks, "so many rows passed through"
-    assert max(peaks) < 240, "a page of scans and what is in work, but nothing that was answered"
+    assert (many - few) / 96 <= (few - fixed) / 32
+    assert max([*peaks, 0]) < 130, "a page of scans and what is in work, but nothing that was answered"
 
 
 # --- progress ---
