@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.auth import get_user_model
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
@@ -14,7 +13,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from diagnosis.admin.filters import DayFilter
-from diagnosis.admin.lists import FEW_OWNERS, LongListAdmin
+from diagnosis.admin.lists import LongListAdmin
 from diagnosis.audit import AuditEvent, Pseudonym
 
 
@@ -68,28 +67,28 @@ class AuditEventAdmin(LongListAdmin):
     list_display_links = None
     list_filter = (ActorFilter, OwnerFilter, "action", AuditDayFilter)
     search_fields = ("actor__user__username",)
-    search_help_text = _("Who did it, or the whole id of a scan")
+    search_help_text = _("The user name of who did it, or the whole id of a scan")
     id_fields = ("scan__scan_id",)
     newest_by = "at"
     sorted_from_an_index = {"at": datetime}
     fields = readonly_fields = list_display
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEvent]:
-        """Fetch along whom the pseudonyms are of, as long as they are."""
-        rows = super().get_queryset(request).select_related("actor__user", "owner__user", "scan", "model_version")
-        return rows.defer("model_version__metadata")
+        """Fetch along whom the pseudonyms are of, as long as they are.
+
+        By queries of their own: a join would leave out the events of a chosen person who is gone.
+        """
+        rows = super().get_queryset(request).select_related("model_version").defer("model_version__metadata")
+        return rows.prefetch_related("actor__user", "owner__user", "scan")
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Refuse: the database does, too."""
         return False
 
     def holds(self, word: str) -> Q:
-        """Find the actor by a part of the name."""
-        people = get_user_model().objects.filter(username__icontains=word).values_list("pseudonym", flat=True)
-        found = people.exclude(pseudonym=None)
-        # As for owners: few are looked up in an index, of many the next page is close.
-        few = list(found[: FEW_OWNERS + 1])
-        return Q(actor__in=few if len(few) <= FEW_OWNERS else found)
+        """Find the actor by the whole user name: the events of one person come from an index, those of many don't."""
+        people = Pseudonym.objects.filter(user__username__iexact=word)
+        return Q(actor__in=list(people.values_list("pk", flat=True)))
 
     # What the pages show -----------------------------------------------------------------------------------------
 

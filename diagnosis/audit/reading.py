@@ -32,7 +32,7 @@ def events_of(*, scan: "Scan | None" = None, owner: "User | None" = None) -> Que
     if pseudonym is None:
         return AuditEvent.objects.none()
     about = {"scan" if scan else "owner": pseudonym.pk}
-    return AuditEvent.objects.filter(**about).select_related("actor", "scan__scan")
+    return AuditEvent.objects.filter(**about).prefetch_related("actor", "scan__scan")
 
 
 def told(events: Iterable[AuditEvent], *, reader: "User") -> list[Told]:

@@ -12,6 +12,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import make_password
 from django.db import connection, models, transaction
 
+from diagnosis.audit import AuditEvent, Pseudonym
 from diagnosis.models import ModelVersion, Prediction, Review, Scan
 
 OWNERS = 100
@@ -128,8 +129,32 @@ def seed(predictions: int) -> Seeded:
                 "created_at": f"{created_at} + interval '1 day'",
             },
         )
+        seed_audit(scans, owner=owner, created_at=created_at, staff=much)
     settle()
     return Seeded(people[0].username, people[1].username, people[2].username, older, newer)
+
+
+def seed_audit(scans: int, *, owner: str, created_at: str, staff: int) -> None:
+    """Write two events of each scan: its upload, and a look by the owner or, one time in ten, by staff.
+
+    Of a thousand of the second kind one is a download, and one a deletion. The other arguments are SQL for scan `s`.
+    """
+    person, known = "md5('person ' || {})::uuid", "md5('known ' || s)::uuid"
+    insert(Pseudonym, "auth_user", {"id": person.format("id"), "user_id": "id"})
+    insert(Pseudonym, f"generate_series(1, {scans}) s", {"id": known, "scan_id": SCAN.format("s")})
+    insert(
+        AuditEvent,
+        f"generate_series(1, {scans}) s, (VALUES ('upload'), ('look')) kinds (kind)",
+        {
+            "id": "md5(kind || s)::uuid",
+            "at": f"{created_at} + CASE kind WHEN 'look' THEN interval '1 minute' ELSE interval '0' END",
+            "action": "CASE WHEN kind = 'upload' THEN 'UPLOADED' WHEN s % 1000 = 1 THEN 'EXPORTED' "
+            "WHEN s % 1000 = 2 THEN 'DELETED' ELSE 'VIEWED' END",
+            "actor_id": person.format(f"(CASE WHEN kind = 'look' AND s % 10 = 0 THEN {staff} ELSE {owner} END)"),
+            "owner_id": person.format(f"({owner})"),
+            "scan_id": known,
+        },
+    )
 
 
 def insert(model: type[models.Model], rows: str, values: Mapping[str, str]) -> None:

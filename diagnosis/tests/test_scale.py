@@ -10,6 +10,7 @@ from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from diagnosis.audit import AuditEvent, Pseudonym
 from diagnosis.models import ModelVersion, Prediction, Scan, Upload
 from diagnosis.pages import Mark
 from diagnosis.tests.factories import person
@@ -19,7 +20,7 @@ from diagnosis.tokens import ApiToken
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
 PREDICTIONS = 40_000
-TABLES = {"diagnosis_scan", "diagnosis_prediction"}
+TABLES = {"diagnosis_scan", "diagnosis_prediction", "diagnosis_pseudonym", "diagnosis_auditevent"}
 # Of each table, by one query. The capped count finds a thousand scans. What is rare among the seeded rows lies behind
 # 16,000 others, so a page that walks to it shows.
 MOST_ROWS = 2500
@@ -27,6 +28,7 @@ MOST_ROWS = 2500
 HISTORY = "/scans/"
 API = "/api/v1/scans/"
 LISTS = {"predictions": "/admin/diagnosis/prediction/", "scans": "/admin/diagnosis/scan/"}
+AUDIT = "/admin/diagnosis/auditevent/"
 
 
 @pytest.fixture(scope="module")
@@ -249,6 +251,51 @@ def test_the_page_of_an_upload_reads_its_own_scans_alone(seeded):
     assert_cheap(signed_in(user), upload.get_absolute_url())
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "p=last",
+        "actor=much",
+        "actor=few",
+        "owner=much",
+        "owner=few",
+        "action__exact=VIEWED",
+        "action__exact=EXPORTED",
+        "action__exact=ACTIVATED",
+        "actor=much&action__exact=EXPORTED",
+        "owner=few&action__exact=DELETED",
+        "requested_to=last",
+        "q=owner-77",
+        "q=owner",
+        "q=nowhere",
+        "q=scan",
+    ],
+)
+def test_a_page_of_the_audit_reads_few_rows(seeded, sam, query):
+    oldest = AuditEvent.objects.select_related("scan").order_by("at")[60]
+    known = {pseudonym.user.username: str(pseudonym.pk) for pseudonym in Pseudonym.objects.exclude(user=None)}
+    values = {
+        "p=last": f"p={Mark(True, oldest.at, oldest.pk)}",
+        "requested_to=last": f"requested_to={oldest.at:%Y-%m-%d}",
+        "q=scan": f"q={oldest.scan.scan_id}",
+    }
+    address = (
+        values.get(query, query).replace("=much", f"={known[seeded.much]}").replace("=few", f"={known[seeded.few]}")
+    )
+    assert_cheap(signed_in(sam), f"{AUDIT}?{address}")
+
+
+@pytest.mark.parametrize("owner", ["much", "few"])
+@pytest.mark.parametrize("page", ["first", "last"])
+def test_what_an_owner_reads_of_the_audit_reads_few_rows(seeded, owner, page):
+    user = get_user_model().objects.get(username=getattr(seeded, owner))
+    oldest = AuditEvent.objects.filter(owner__user=user).order_by("at")[60]
+    mark = f"?page={Mark(True, oldest.at, oldest.pk)}" if page == "last" else ""
+    assert_cheap(signed_in(user), f"/accounts/events/{mark}")
+    assert_cheap(signed_in(user), f"/scans/{Scan.objects.filter(owner=user).first().pk}/events/")
+
+
 def test_the_pages_of_a_scan_a_prediction_and_a_version_read_few_rows(seeded, sam):
     scan = Scan.objects.filter(owner__username=seeded.much).order_by("created_at")[30]
     client = signed_in(scan.owner)
@@ -271,6 +318,7 @@ def test_a_page_takes_the_same_number_of_queries_with_few_rows_and_with_many(see
     many = numbers()
     kept = Scan.objects.filter(owner=owner).values_list("pk", flat=True)[:100]
     with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM diagnosis_pseudonym WHERE NOT scan_id = ANY(%s)", [list(kept)])
         cursor.execute("DELETE FROM diagnosis_review")
         cursor.execute("UPDATE diagnosis_scan SET latest_prediction_id = NULL")
         cursor.execute("DELETE FROM diagnosis_prediction")
