@@ -7,8 +7,10 @@ from django import forms
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import UploadedFile
+from django.core.validators import MaxValueValidator
 from django.db.models import Q
 from django.utils.timezone import make_aware
+from django.utils.translation import gettext
 
 from diagnosis import intake
 from diagnosis.models import Label, ScanQuerySet
@@ -97,6 +99,28 @@ class NewTokenForm(forms.Form):
         coerce=lambda days: timedelta(days=int(days)),
         empty_value=None,
     )
+
+
+class WindowForm(forms.Form):
+    """Through which window to show a picture whose levels go from 0 to `white`; see diagnosis.levels."""
+
+    center = forms.FloatField(min_value=0)
+    width = forms.FloatField(min_value=1)
+
+    def __init__(self, *args: Any, white: int, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.white = white
+        for field in self.fields.values():
+            field.validators.append(MaxValueValidator(white))
+
+    def window(self) -> dict[str, float]:
+        """Give center and width; raises ValidationError with one sentence for both."""
+        if not self.is_valid():
+            raise forms.ValidationError(
+                gettext("center has to be a number from 0 to %(white)d, and width one from 1 to %(white)d.")
+                % {"white": self.white}
+            )
+        return self.cleaned_data
 
 
 class HistoryFilter(forms.Form):

@@ -15,6 +15,7 @@ urlpatterns = [
     path("scans/<uuid:scan_id>/", views.scan_detail, name="scan_detail"),
     path("scans/<uuid:scan_id>/status/", views.scan_status, name="scan_status"),
     path("scans/<uuid:scan_id>/picture/", views.scan_picture, name="scan_picture"),
+    path("scans/<uuid:scan_id>/levels/", views.scan_levels, name="scan_levels"),
     path("scans/<uuid:scan_id>/thumbnail/", views.scan_thumbnail, name="scan_thumbnail"),
     path(
         "scans/<uuid:scan_id>/predictions/<uuid:prediction_id>/heatmap/",

@@ -8,9 +8,18 @@ from uuid import UUID
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
 from django.core.files.base import File
 from django.db.models.fields.files import FieldFile
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import (
+    FileResponse,
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBadRequest,
+    HttpResponseBase,
+    JsonResponse,
+)
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.html import format_html
 from django.views.decorators.cache import cache_control, never_cache
@@ -20,7 +29,8 @@ from PIL import Image
 from diagnosis import audit, services, uploads
 from diagnosis.audit import Action
 from diagnosis.audit.reading import events_of, told
-from diagnosis.forms import HistoryFilter, NewScansForm
+from diagnosis.forms import HistoryFilter, NewScansForm, WindowForm
+from diagnosis.levels import levels_of, through_window, white_of
 from diagnosis.middleware import RETRY_SECONDS
 from diagnosis.model_card import ModelCard
 from diagnosis.models import ModelVersion, Prediction, Scan, Upload
@@ -139,16 +149,20 @@ def upload_detail(request: HttpRequest, upload_id: UUID) -> HttpResponse:
 def scan_detail(request: HttpRequest, scan_id: UUID) -> HttpResponse:
     """Show a scan with its answer, live, and the answers before it.
 
-    Over the picture lies the heatmap of the latest answer, or of the earlier one that ?heatmap= names.
+    Over the picture lies the heatmap of the latest answer, or of the earlier one that ?heatmap= names; ?beside= names
+    an earlier one that is shown in a picture of its own beside the latest.
     """
     scan = _opened_scan(request, scan_id)
     latest = scan.latest_prediction
     rows = scan.predictions.select_related("model_version").defer("model_version__metadata")
     answers = list(rows.prefetch_related("reviews"))
+    comparable = _comparable(answers, latest)
     context = {
         "scan": scan,
         "is_waiting": latest is not None and not latest.is_terminal,
         "earlier": [answer for answer in answers if answer != latest],
+        "comparable": comparable,
+        "beside": _chosen_beside(request, comparable),
         "explained": _chosen_heatmap(request, answers) or latest,
         **_events(request, scan),
     }
@@ -170,6 +184,17 @@ def _chosen_heatmap(request: HttpRequest, answers: list[Prediction]) -> Predicti
     return next((answer for answer in answers if str(answer.pk) == wanted and answer.heatmap), None)
 
 
+def _comparable(answers: list[Prediction], latest: Prediction | None) -> list[Prediction]:
+    """Give the earlier answers that can be laid beside the latest: those that say something, once it does."""
+    return [answer for answer in answers if latest and latest.label and answer.label and answer != latest]
+
+
+def _chosen_beside(request: HttpRequest, comparable: list[Prediction]) -> Prediction | None:
+    """Give the earlier answer that was asked for."""
+    wanted = request.GET.get("beside")
+    return next((answer for answer in comparable if str(answer.pk) == wanted), None)
+
+
 @require_safe
 @private_page
 def scan_status(request: HttpRequest, scan_id: UUID) -> HttpResponse:
@@ -178,19 +203,28 @@ def scan_status(request: HttpRequest, scan_id: UUID) -> HttpResponse:
     latest = scan.latest_prediction
     if latest and request.GET.get("seen") == latest.state:
         return HttpResponse(status=204)
-    return render(request, "diagnosis/_news.html", {"scan": scan, "explained": latest})
+    return render(request, "diagnosis/_news.html", {"scan": scan})
 
 
 @require_safe
 @private_file
-def scan_picture(request: HttpRequest, scan_id: UUID) -> FileResponse:
-    """Give the picture. Browsers show 16 bits nearly black, so they get the 8 bits that the model sees."""
+def scan_picture(request: HttpRequest, scan_id: UUID) -> HttpResponseBase:
+    """Give the picture. Browsers show 16 bits nearly black, so they get the 8 bits that the model sees.
+
+    With ?center= and &width=, in stored levels, they get the 8 bits that this window shows of all that is stored.
+    """
     stored = _opened(_opened_scan(request, scan_id).picture)
     try:
-        shown = _in_eight_bits(stored)
+        if {"center", "width"} & request.GET.keys():
+            shown: File | io.BytesIO = _through_window(stored, request)
+        else:
+            shown = _in_eight_bits(stored)
     except OSError as error:
         stored.close()
         raise Http404("The picture of this scan is damaged.") from error
+    except ValidationError as error:
+        stored.close()
+        return HttpResponseBadRequest(error.message, content_type="text/plain; charset=utf-8")
     return _file_response(shown, "image/png", "scan.png")
 
 
@@ -200,11 +234,41 @@ def _in_eight_bits(stored: File) -> File | io.BytesIO:
         if picture.mode == "L":
             stored.seek(0)
             return stored
-        shown = io.BytesIO()
-        eight_bit(picture, picture.size).save(shown, "PNG", compress_level=1)
+        shown = eight_bit(picture, picture.size)
     stored.close()
-    shown.seek(0)
-    return shown
+    return _png(shown)
+
+
+def _through_window(stored: File, request: HttpRequest) -> io.BytesIO:
+    """Give the stored PNG through the window that is asked for, with 8 bits.
+
+    Raises OSError when it is damaged, ValidationError for a window that is none.
+    """
+    with Image.open(stored, formats=["PNG"]) as picture:
+        window = WindowForm(request.GET, white=white_of(picture)).window()
+        shown = through_window(picture, **window)
+    stored.close()
+    return _png(shown)
+
+
+def _png(picture: Image.Image) -> io.BytesIO:
+    file = io.BytesIO()
+    picture.save(file, "PNG", compress_level=1)
+    file.seek(0)
+    return file
+
+
+@require_safe
+@private_file
+def scan_levels(request: HttpRequest, scan_id: UUID) -> JsonResponse:
+    """Give what a viewer needs for its windows: the fields of levels.Levels."""
+    with _opened(_visible_scan(request, scan_id).picture) as stored:
+        try:
+            with Image.open(stored, formats=["PNG"]) as picture:
+                levels = levels_of(picture)
+        except OSError as error:
+            raise Http404("The picture of this scan is damaged.") from error
+    return JsonResponse(levels._asdict())
 
 
 @require_safe

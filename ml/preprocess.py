@@ -46,13 +46,22 @@ def eight_bit(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
     return gray if gray.size == size else gray.resize(size, Image.Resampling.BILINEAR)
 
 
-def _windowed(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+def shown_window(picture: Image.Image) -> tuple[float, float]:
+    """Give the levels that eight_bit maps to 0 and to 255 in a deep `picture` (modes I;16, I, F)."""
+    key, value = DISPLAY_LEVELS
+    if picture.mode == "I;16" and picture.info.get(key) == value:
+        return 0.0, 65535.0
     # A grid of pixels tells the percentiles as well as all of them, and both sizes of a picture get the same window.
     grid = picture.resize([min(side, WINDOW_GRID) for side in picture.size], Image.Resampling.NEAREST)
     low, high = np.percentile(np.asarray(grid), DEEP_WINDOW)
     if high <= low:
         # Nearly one level: the picture's own range is the window, and a flat picture becomes black.
         low, high = picture.getextrema()
+    return float(low), float(high)
+
+
+def _windowed(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+    low, high = shown_window(picture)
     levels = np.asarray(picture.resize(size, Image.Resampling.BILINEAR), dtype=np.float64)
     shares = (levels - low) / max(high - low, np.finfo(np.float64).tiny)
     return Image.fromarray(np.rint(255 * np.clip(shares, 0, 1)).astype(np.uint8))

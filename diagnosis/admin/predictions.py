@@ -168,7 +168,6 @@ class PredictionAdmin(ReprocessAdmin):
         audit.record(action=Action.VIEWED, actor=cast(User, request.user), scan=obj.scan)
         others = obj.scan.predictions.select_related("model_version").defer("model_version__metadata")
         context |= {
-            "explained": obj,
             "scan": obj.scan,
             "chance": percent(obj.probability),
             "operating_point": percent(obj.threshold),

@@ -1,0 +1,424 @@
+// The viewers of X-rays on a page: zoom, move, window and invert, the heatmap on top, groups that move together.
+// templates/diagnosis/_viewer.html is the other half; texts stand there. OpenSeadragon zooms and moves.
+//
+// A picture of 8 bits is windowed here, by a filter that maps its levels. Of a deeper one the browser has only 8 bits: while
+// a window is being chosen the filter shows a preview, and then the server sends the picture anew from all stored bits.
+{
+  const STEP = 1.3; // of zoom, by button and key
+  const MOVE = 0.1; // of what is seen, by key
+  const MOST_ZOOM = 16; // pixels of the page for one of the picture
+  const calm = matchMedia("(prefers-reduced-motion: reduce)");
+  const viewers = new Map();
+  const clamped = (value, low, high) => Math.min(Math.max(value, low), high);
+  const sameWindow = (one, other) => one.center === other.center && one.width === other.width;
+
+  // OpenSeadragon would write a style element, which the content security policy forbids, unless it finds its own. An
+  // element of that name without a namespace styles nothing and is no offence.
+  const notAStyle = document.createElementNS("", "style");
+  notAStyle.setAttribute("data-openseadragon-mobile-css", "");
+  document.head.append(notAStyle);
+
+  class Viewer {
+    constructor(root) {
+      this.root = root;
+      this.plain = root.querySelector(".viewer-plain img");
+      this.width = Number(this.plain.getAttribute("width"));
+      this.height = Number(this.plain.getAttribute("height"));
+      this.group = root.dataset.viewerGroup;
+      this.filter = root.querySelector(".viewer-filter filter");
+      this.isInverted = this.isWindowing = false;
+      this.loads = 0;
+      this.open();
+      this.listen();
+      this.readLevels();
+      if (root.dataset.viewerSpacing) this.addScale(Number(root.dataset.viewerSpacing));
+    }
+
+    open() {
+      this.live = document.createElement("div");
+      this.live.className = "viewer-live";
+      this.root.querySelector(".viewer-plain").after(this.live);
+      this.osd = OpenSeadragon({
+        element: this.live,
+        tileSources: { type: "image", url: this.plain.src },
+        drawer: "canvas",
+        showNavigationControl: false,
+        keyboardNavEnabled: false, // its keys would mirror and turn the picture
+        cooperativeGestures: true,
+        visibilityRatio: 1,
+        constrainDuringPan: true,
+        maxZoomPixelRatio: MOST_ZOOM,
+        animationTime: calm.matches ? 0.01 : 0.4,
+        gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true },
+        gestureSettingsPen: { clickToZoom: false, dblClickToZoom: true },
+      });
+      this.osd.canvas.setAttribute("role", "application");
+      this.osd.canvas.setAttribute("aria-label", this.root.dataset.viewerLabel);
+      this.root.querySelector(".viewer-tools").hidden = false;
+      const help = this.root.querySelector(".viewer-help");
+      if (help) help.hidden = false;
+      this.button("fullScreen").hidden = !document.fullscreenEnabled;
+    }
+
+    listen() {
+      const { osd, root } = this;
+      osd.addHandler("open", () => {
+        this.limitZoom();
+        this.takeHeatmap();
+        this.showZoom();
+      });
+      osd.addHandler("open-failed", () => this.close());
+      osd.addHandler("resize", () => this.limitZoom());
+      osd.addHandler("viewport-change", () => this.moved());
+      osd.addHandler("animation-finish", () => this.rested());
+      osd.addHandler("canvas-drag", (event) => this.dragged(event));
+      osd.addHandler("canvas-drag-end", (event) => this.dropped(event));
+      osd.addHandler("canvas-cooperative-gesture", (event) => {
+        event.message = root.dataset[event.gesture === "scroll" ? "viewerWheelHint" : "viewerTouchHint"];
+      });
+      osd.canvas.addEventListener("keydown", (event) => this.pressed(event));
+      for (const name of ["pointerdown", "wheel", "keydown", "click"]) {
+        root.addEventListener(name, () => this.lead(), { capture: true, passive: true });
+      }
+      root.addEventListener("click", ({ target }) => {
+        const button = target.closest("[data-viewer-do]");
+        if (button) this[button.dataset.viewerDo]();
+      });
+      root.addEventListener("input", ({ target }) => this.slid(target));
+      root.addEventListener("change", ({ target }) => {
+        if (target.matches("[data-viewer-center], [data-viewer-width]")) this.settle();
+      });
+    }
+
+    // Without its picture there is nothing to view: the plain one says what is wrong.
+    close() {
+      this.osd.destroy();
+      this.live.remove();
+      this.root.querySelector(".viewer-tools").hidden = true;
+    }
+
+    button(name) {
+      return this.root.querySelector(`[data-viewer-do="${name}"]`);
+    }
+
+    together() {
+      return this.group ? [...viewers.values()].filter((viewer) => viewer.group === this.group) : [this];
+    }
+
+    lead() {
+      for (const viewer of this.together()) viewer.leader = this;
+    }
+
+    // Zoom and move ---------------------------------------------------------------------------------------------------
+
+    get zoom() {
+      return (this.osd.viewport.getZoom() * this.osd.viewport.getContainerSize().x) / this.width;
+    }
+
+    // Out to whichever is smaller, the whole picture or its actual size.
+    limitZoom() {
+      const { viewport } = this.osd;
+      viewport.minZoomLevel = Math.min(viewport.getHomeZoom(), this.width / viewport.getContainerSize().x);
+    }
+
+    zoomBy(factor) {
+      this.osd.viewport.zoomBy(factor);
+      this.osd.viewport.applyConstraints();
+    }
+
+    zoomIn() {
+      this.zoomBy(STEP);
+    }
+
+    zoomOut() {
+      this.zoomBy(1 / STEP);
+    }
+
+    fit() {
+      this.osd.viewport.goHome();
+    }
+
+    actualSize() {
+      this.osd.viewport.zoomTo(this.width / this.osd.viewport.getContainerSize().x);
+      this.osd.viewport.applyConstraints();
+    }
+
+    move(right, down) {
+      const { width, height } = this.osd.viewport.getBounds();
+      this.osd.viewport.panBy(new OpenSeadragon.Point(right * width, down * height));
+      this.osd.viewport.applyConstraints();
+    }
+
+    fullScreen() {
+      if (document.fullscreenElement) document.exitFullscreen();
+      else this.root.requestFullscreen();
+    }
+
+    moved() {
+      if (this.scale) this.showScale();
+      if (this.leader !== this) return;
+      const { viewport } = this.osd;
+      for (const { osd } of this.together()) {
+        if (osd === this.osd || !osd.isOpen()) continue;
+        osd.viewport.zoomTo(viewport.getZoom(true), null, true);
+        osd.viewport.panTo(viewport.getCenter(true), true);
+      }
+    }
+
+    rested() {
+      this.showZoom();
+      this.shareGestures();
+    }
+
+    // While all of the picture is seen, the wheel and a finger move the page on; then they are the picture's.
+    shareGestures() {
+      const { viewport } = this.osd;
+      const isWhole = viewport.getZoom() <= 1.01 * viewport.getHomeZoom();
+      this.osd.setCooperativeGestures(isWhole && !this.isWindowing);
+    }
+
+    showZoom() {
+      this.root.querySelector("[data-viewer-zoom]").value = `${Math.round(100 * this.zoom)}\u00a0%`;
+    }
+
+    pressed(event) {
+      if (event.ctrlKey || event.altKey || event.metaKey) return;
+      const far = event.shiftKey ? 5 * MOVE : MOVE;
+      const arrow = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+      const action = {
+        "+": "zoomIn", "=": "zoomIn", "-": "zoomOut", _: "zoomOut", 0: "fit", 1: "actualSize", f: "fullScreen",
+        i: "invert", h: "toggleHeatmap", w: "windowByDragging", r: "reset",
+      }[event.key.toLowerCase()];
+      if (arrow && this.isWindowing) {
+        this.widen(arrow[0] * far, arrow[1] * far);
+        this.settleSoon();
+      } else if (arrow) this.move(arrow[0] * far, arrow[1] * far);
+      else if (action) this[action]();
+      else return;
+      event.preventDefault();
+    }
+
+    // Window and inversion --------------------------------------------------------------------------------------------
+
+    async readLevels() {
+      const response = await fetch(this.root.dataset.viewerLevels).catch(() => null);
+      if (!response?.ok) return;
+      this.levels = await response.json();
+      const { lowest, highest, black_from: black, white_from: white } = this.levels;
+      this.low = Math.min(lowest, black);
+      this.high = Math.max(highest, white, this.low + 1);
+      this.usual = { center: (black + white) / 2, width: Math.max(white - black, 1) };
+      this.loaded = this.window = this.usual;
+      const center = this.root.querySelector("[data-viewer-center]");
+      const width = this.root.querySelector("[data-viewer-width]");
+      [center.min, center.max] = [Math.floor(this.low), Math.ceil(this.high)];
+      [width.min, width.max] = [1, Math.ceil(this.high - this.low)];
+      this.root.querySelector("[data-viewer-window]").hidden = false;
+      this.showWindow();
+    }
+
+    get isDeep() {
+      return this.levels.white > 255;
+    }
+
+    // The window, for every viewer of the group; until it is settled, as a preview.
+    choose(chosen) {
+      for (const viewer of this.together()) {
+        if (!viewer.levels) continue;
+        viewer.window = {
+          center: clamped(chosen.center, viewer.low, viewer.high),
+          width: clamped(chosen.width, 1, Math.max(viewer.high - viewer.low, 1)),
+        };
+        viewer.showWindow();
+      }
+    }
+
+    // Shares of all the picture's levels.
+    widen(width, center) {
+      if (!this.levels) return;
+      const span = this.high - this.low;
+      this.choose({
+        center: Math.round(this.window.center + center * span),
+        width: Math.round(this.window.width + width * span),
+      });
+    }
+
+    showWindow() {
+      for (const [name, value] of Object.entries(this.window)) {
+        const slider = this.root.querySelector(`[data-viewer-${name}]`);
+        slider.value = value;
+        this.root.querySelector(`output[for="${slider.id}"]`).value = Math.round(value);
+      }
+      this.applyFilter();
+    }
+
+    applyFilter() {
+      let [slope, intercept] = [1, 0];
+      if (this.levels) {
+        const black = (window) => window.center - window.width / 2;
+        slope = this.loaded.width / this.window.width;
+        intercept = (black(this.loaded) - black(this.window)) / this.window.width;
+      }
+      if (this.isInverted) [slope, intercept] = [-slope, 1 - intercept];
+      for (const channel of this.filter.querySelectorAll("feFuncR, feFuncG, feFuncB")) {
+        channel.setAttribute("slope", slope);
+        channel.setAttribute("intercept", intercept);
+      }
+      const isPlain = slope === 1 && intercept === 0;
+      this.osd.drawer.canvas.style.filter = isPlain ? "" : `url("#${this.filter.id}")`;
+    }
+
+    settleSoon() {
+      clearTimeout(this.soon);
+      this.soon = setTimeout(() => this.settle(), 300);
+    }
+
+    // Every deep picture of the group is shown from its stored bits.
+    settle() {
+      for (const viewer of this.together()) viewer.load();
+    }
+
+    load() {
+      if (!this.levels || !this.isDeep || sameWindow(this.window, this.asked ?? this.loaded)) return;
+      const { window, osd } = this;
+      const number = ++this.loads;
+      this.asked = window;
+      const failure = this.root.querySelector("[data-viewer-failure]");
+      failure.hidden = true;
+      const query = sameWindow(window, this.usual) ? "" : `?${new URLSearchParams(window)}`;
+      osd.addTiledImage({
+        tileSource: { type: "image", url: this.plain.src + query },
+        opacity: 0,
+        preload: true,
+        success: ({ item }) => item.whenFullyLoaded(() => {
+          if (number !== this.loads) {
+            osd.world.removeItem(item);
+            return;
+          }
+          item.setOpacity(1);
+          for (const other of this.pictures()) if (other !== item) osd.world.removeItem(other);
+          // The filter changes with the frame that draws the new picture.
+          osd.addOnceHandler("update-viewport", () => {
+            this.loaded = window;
+            this.applyFilter();
+          });
+        }),
+        error: () => {
+          if (number !== this.loads) return;
+          this.asked = undefined;
+          failure.hidden = false;
+        },
+      });
+    }
+
+    pictures() {
+      return Array.from({ length: this.osd.world.getItemCount() }, (_, place) => this.osd.world.getItemAt(place));
+    }
+
+    invert() {
+      this.invertAll(!this.isInverted);
+    }
+
+    invertAll(isInverted) {
+      for (const viewer of this.together()) {
+        viewer.isInverted = isInverted;
+        viewer.button("invert").setAttribute("aria-pressed", isInverted);
+        viewer.applyFilter();
+      }
+    }
+
+    windowByDragging() {
+      this.isWindowing = !this.isWindowing;
+      this.button("windowByDragging").setAttribute("aria-pressed", this.isWindowing);
+      this.live.classList.toggle("is-windowing", this.isWindowing);
+      this.shareGestures();
+    }
+
+    dragged(event) {
+      if (!this.isWindowing) return;
+      event.preventDefaultAction = true;
+      const { x, y } = this.osd.viewport.getContainerSize();
+      this.widen(event.delta.x / x, event.delta.y / y);
+    }
+
+    dropped(event) {
+      if (!this.isWindowing) return;
+      event.preventDefaultAction = true;
+      this.settle();
+    }
+
+    reset() {
+      this.fit();
+      this.invertAll(false);
+      if (!this.levels) return;
+      this.choose(this.usual);
+      this.settle();
+    }
+
+    // Heatmap ---------------------------------------------------------------------------------------------------------
+
+    // The one that stands in the page, or that a poll has just brought, becomes a layer of the live picture.
+    takeHeatmap() {
+      const part = this.root.querySelector("[data-viewer-heatmap]");
+      const heatmap = part?.querySelector(".heatmap");
+      if (!this.osd.isOpen() || (part === this.heatmapPart && !heatmap)) return;
+      if (this.heatmap) this.osd.removeOverlay(this.heatmap);
+      this.heatmapPart = part;
+      this.heatmap = heatmap;
+      if (!heatmap) return;
+      heatmap.id = `layer-of-${part.id}`;
+      this.osd.addOverlay(heatmap, new OpenSeadragon.Rect(0, 0, 1, this.height / this.width));
+    }
+
+    toggleHeatmap() {
+      this.root.querySelector(".heatmap-switch")?.click();
+    }
+
+    slid(slider) {
+      const value = Number(slider.value);
+      if (slider.matches("[data-viewer-strength]")) {
+        this.root.querySelector(".heatmap").style.opacity = value / 100;
+        slider.parentElement.querySelector("output").value = `${value}\u00a0%`;
+      } else if (slider.matches("[data-viewer-center]")) this.choose({ ...this.window, center: value });
+      else if (slider.matches("[data-viewer-width]")) this.choose({ ...this.window, width: value });
+    }
+
+    // Scale -----------------------------------------------------------------------------------------------------------
+
+    addScale(millimetres) {
+      this.millimetres = millimetres;
+      this.scale = document.createElement("p");
+      this.scale.className = "viewer-scale";
+      this.scale.append(document.createElement("span"), document.createElement("span"));
+      this.scale.lastChild.className = "viewer-scale-bar";
+      this.live.append(this.scale);
+    }
+
+    // The longest of 1, 2, 5, 10 … mm that fits in a third of the picture.
+    showScale() {
+      const { viewport } = this.osd;
+      const pixels = (viewport.getZoom(true) * viewport.getContainerSize().x) / this.width / this.millimetres;
+      const most = Math.min(160, viewport.getContainerSize().x / 3) / pixels;
+      const power = 10 ** Math.floor(Math.log10(most));
+      const length = power * [5, 2, 1].find((factor) => factor * power <= most);
+      this.scale.firstChild.textContent = `${Number(length.toPrecision(1))} mm`;
+      this.scale.lastChild.style.width = `${length * pixels}px`;
+    }
+  }
+
+  // Start what has come, refresh what is there, end what has gone.
+  const look = () => {
+    for (const [root, viewer] of viewers) {
+      if (root.isConnected) continue;
+      viewer.osd.destroy();
+      viewers.delete(root);
+    }
+    for (const root of document.querySelectorAll("[data-viewer]")) {
+      if (viewers.has(root)) viewers.get(root).takeHeatmap();
+      else viewers.set(root, new Viewer(root));
+    }
+  };
+  look();
+  document.addEventListener("htmx:load", look);
+  document.addEventListener("htmx:oobAfterSwap", look);
+}
