@@ -77,6 +77,8 @@
         event.message = root.dataset[event.gesture === "scroll" ? "viewerWheelHint" : "viewerTouchHint"];
       });
       osd.canvas.addEventListener("keydown", (event) => this.pressed(event));
+      osd.canvas.addEventListener("pointerdown", (event) => { this.pointer = event.pointerType; });
+      osd.canvas.addEventListener("click", (event) => this.tapped(event));
       for (const name of ["pointerdown", "wheel", "keydown", "click"]) {
         root.addEventListener(name, () => this.lead(), { capture: true, passive: true });
       }
@@ -92,6 +94,7 @@
 
     // Without its picture there is nothing to view: the plain one says what is wrong.
     close() {
+      this.isClosed = true;
       this.osd.destroy();
       this.live.remove();
       this.root.querySelector(".viewer-tools").hidden = true;
@@ -177,6 +180,18 @@
       this.osd.setCooperativeGestures(isWhole && !this.isWindowing);
     }
 
+    // While a finger is the page's, OpenSeadragon hears of no taps.
+    tapped({ timeStamp, clientX, clientY }) {
+      if (!this.osd.cooperativeGestures || this.pointer !== "touch") return;
+      const isSecond = timeStamp - this.lastTap < 400;
+      this.lastTap = isSecond ? -Infinity : timeStamp;
+      if (!isSecond) return;
+      const { left, top } = this.osd.canvas.getBoundingClientRect();
+      const { viewport } = this.osd;
+      viewport.zoomBy(2, viewport.pointFromPixel(new OpenSeadragon.Point(clientX - left, clientY - top), true));
+      viewport.applyConstraints();
+    }
+
     showZoom() {
       this.root.querySelector("[data-viewer-zoom]").value = `${Math.round(100 * this.zoom)}\u00a0%`;
     }
@@ -202,7 +217,7 @@
 
     async readLevels() {
       const response = await fetch(this.root.dataset.viewerLevels).catch(() => null);
-      if (!response?.ok) return;
+      if (!response?.ok || this.isClosed) return;
       this.levels = await response.json();
       const { lowest, highest, black_from: black, white_from: white } = this.levels;
       this.low = Math.min(lowest, black);
@@ -359,6 +374,7 @@
 
     // The one that stands in the page, or that a poll has just brought, becomes a layer of the live picture.
     takeHeatmap() {
+      if (this.isClosed) return;
       const part = this.root.querySelector("[data-viewer-heatmap]");
       const heatmap = part?.querySelector(".heatmap");
       if (!this.osd.isOpen() || (part === this.heatmapPart && !heatmap)) return;
@@ -400,7 +416,7 @@
       const pixels = (viewport.getZoom(true) * viewport.getContainerSize().x) / this.width / this.millimetres;
       const most = Math.min(160, viewport.getContainerSize().x / 3) / pixels;
       const power = 10 ** Math.floor(Math.log10(most));
-      const length = power * [5, 2, 1].find((factor) => factor * power <= most);
+      const length = power * ([5, 2].find((factor) => factor * power <= most) ?? 1);
       this.scale.firstChild.textContent = `${Number(length.toPrecision(1))} mm`;
       this.scale.lastChild.style.width = `${length * pixels}px`;
     }
@@ -410,7 +426,7 @@
   const look = () => {
     for (const [root, viewer] of viewers) {
       if (root.isConnected) continue;
-      viewer.osd.destroy();
+      if (!viewer.isClosed) viewer.osd.destroy();
       viewers.delete(root);
     }
     for (const root of document.querySelectorAll("[data-viewer]")) {

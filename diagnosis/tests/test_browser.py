@@ -127,7 +127,7 @@ def review_as_staff(browser: Browser, site: EmbeddedSite, label: str) -> None:
     page.locator("input[name=password]").fill(site.demo_password)
     page.locator("main button[type=submit]").click()
     page.locator("#result_list tbody tr a").first.click()
-    expect(page.locator("main img, #content img").first).to_be_visible()
+    expect(page.get_by_role("application", name="X-ray")).to_be_visible()
     other = "NORMAL" if label == "PNEUMONIA" else "PNEUMONIA"
     page.locator(f"button[name=label][value={other}]").first.click()
     expect(page.locator(".messagelist")).to_contain_text("Your review is recorded")
@@ -151,7 +151,7 @@ def test_the_slider_sets_the_strength_of_the_heatmap_by_mouse_and_by_key_and_the
     expect(heatmap).to_have_css("opacity", "0.2")
     slider.press("ArrowRight")
     expect(heatmap).to_have_css("opacity", "0.25")
-    expect(page.locator("output")).to_have_text("25\N{NO-BREAK SPACE}%")
+    expect(page.locator(".heatmap-strength output")).to_have_text("25\N{NO-BREAK SPACE}%")
 
     page.get_by_label("Heatmap", exact=True).press("Space")
     expect(heatmap).to_be_hidden()

@@ -310,9 +310,9 @@ def test_it_lies_over_the_picture_with_a_switch_and_a_labelled_slider(browser, s
     page = page_of(browser, scan)
 
     assert f'<image href="{heatmap_url(prediction)}" width="{WIDTH}" height="{HEIGHT}"' in page
-    assert '<label for="heatmap-strength">' in page
-    assert re.search(r'<input [^>]*type="range" id="heatmap-strength" min="0" max="100"', page)
-    assert re.search(r'<input [^>]*type="checkbox" id="heatmap-switch" checked', page)
+    assert f'<label for="heatmap-strength-{scan.pk}">' in page
+    assert re.search(rf'<input [^>]*type="range" id="heatmap-strength-{scan.pk}" min="0" max="100"', page)
+    assert re.search(rf'<input [^>]*type="checkbox" id="heatmap-switch-{scan.pk}" checked', page)
     assert "A heatmap is not a localisation" in page
 
 
@@ -320,7 +320,9 @@ def test_the_poll_brings_it_to_the_picture_beside_the_answer(browser, scan):
     prediction = prediction_at(State.SUCCEEDED, scan, has_heatmap=True)
     fragment = browser.get(reverse("diagnosis:scan_status", args=[scan.pk]), {"seen": "RUNNING"}).content.decode()
 
-    assert '<div id="heatmap" hx-swap-oob="true">' in fragment
+    part = rf'<div [^>]*id="heatmap-{scan.pk}"[^>]*'
+    assert re.search(f'{part} hx-swap-oob="true">', fragment)
+    assert re.search(f"{part}>", page_of(browser, scan)), "there is a place for it"
     assert heatmap_url(prediction) in fragment
 
 

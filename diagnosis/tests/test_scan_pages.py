@@ -256,6 +256,42 @@ def test_the_latest_answer_stands_above_the_earlier_ones(browser, scan):
     assert "20.0" in earlier
 
 
+def test_an_earlier_answer_is_offered_beside_the_latest_and_shown_there_without_scripts_too(browser, scan):
+    old = prediction_at(State.SUCCEEDED, scan, model_version_of(name="vgg-one"), probability=0.2)
+    prediction_at(State.SUCCEEDED, scan, model_version_of(name="vgg-two"), probability=0.8)
+    page = detail(browser, scan)
+    assert f'<option value="{old.pk}">' in page
+    assert page.count('<img class="picture"') == 1
+
+    beside = browser.get(url("scan_detail", scan), {"beside": old.pk}).content.decode()
+
+    assert beside.count('<img class="picture"') == 2
+    words = plain(beside)
+    assert re.search(
+        r"Latest answer Pneumonia .* 80.0 % .* vgg-two .* Earlier answer Normal .* 20.0 % .* vgg-one", words
+    )
+    ids = re.findall(r' id="([^"]+)"', beside)
+    assert len(ids) == len(set(ids))
+
+
+def test_what_says_nothing_is_not_laid_beside_the_latest(browser, scan):
+    failed = prediction_at(State.FAILED, scan, model_version_of())
+    latest = prediction_at(State.SUCCEEDED, scan, model_version_of())
+    foreign = prediction_at(State.SUCCEEDED)
+    for wanted in (failed.pk, latest.pk, foreign.pk, "nonsense", ""):
+        page = browser.get(url("scan_detail", scan), {"beside": wanted}).content.decode()
+        assert page.count('<img class="picture"') == 1
+        assert 'name="beside"' not in page
+
+
+def test_nothing_is_laid_beside_an_answer_that_is_still_awaited(browser, scan):
+    old = prediction_at(State.SUCCEEDED, scan, model_version_of())
+    prediction_at(State.QUEUED, scan, model_version_of())
+    page = browser.get(url("scan_detail", scan), {"beside": old.pk}).content.decode()
+    assert page.count('<img class="picture"') == 1
+    assert 'name="beside"' not in page
+
+
 def test_a_first_answer_has_no_earlier_ones(browser, scan):
     prediction_at(State.SUCCEEDED, scan)
     assert "Earlier answers" not in detail(browser, scan)
@@ -290,7 +326,7 @@ def test_pictures_are_private_and_told_by_a_neutral_name(browser, scan, name, co
     assert "private" in response["Cache-Control"]
 
 
-@pytest.mark.parametrize("name", ["scan_picture", "scan_thumbnail"])
+@pytest.mark.parametrize("name", ["scan_picture", "scan_levels", "scan_thumbnail"])
 def test_a_missing_file_is_a_404(browser, scan, name):
     scan.picture.storage.delete(scan.picture.name)
     scan.thumbnail.storage.delete(scan.thumbnail.name)
@@ -300,6 +336,8 @@ def test_a_missing_file_is_a_404(browser, scan, name):
 def test_a_damaged_picture_is_a_404(browser, scan):
     scan.picture.save("", ContentFile(b"no PNG at all"))
     assert browser.get(url("scan_picture", scan)).status_code == 404
+    assert browser.get(url("scan_picture", scan), {"center": 100, "width": 50}).status_code == 404
+    assert browser.get(url("scan_levels", scan)).status_code == 404
 
 
 def test_a_16_bit_picture_is_shown_in_the_8_bits_that_the_model_sees(browser, scan):
@@ -330,6 +368,6 @@ def test_deletion_takes_rows_and_files(browser, scan, media, django_capture_on_c
     assert [path for path in media.rglob("*") if path.is_file()] == []
 
 
-@pytest.mark.parametrize("name", ["scan_detail", "scan_status", "scan_picture", "scan_thumbnail"])
+@pytest.mark.parametrize("name", ["scan_detail", "scan_status", "scan_picture", "scan_levels", "scan_thumbnail"])
 def test_pages_that_show_are_not_for_posting(browser, scan, name):
     assert browser.post(url(name, scan)).status_code == 405
