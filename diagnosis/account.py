@@ -1,4 +1,4 @@
-"""The account pages: who one is here, the token for one's programs, and the way out."""
+"""The account pages: who one is here, how one wants the pages, the token for one's programs, and the way out."""
 
 from typing import Any, cast
 
@@ -9,12 +9,15 @@ from django.contrib.auth import logout
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import translation
 from django.utils.translation import gettext, ngettext
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.i18n import set_language
 
 from diagnosis import erasure, services
-from diagnosis.forms import NewTokenForm
+from diagnosis.forms import NewTokenForm, PreferencesForm
+from diagnosis.preferences import Preferences
 from diagnosis.tokens import ApiToken
 from diagnosis.views import private_page
 
@@ -23,8 +26,13 @@ ERASE_SECONDS = 20
 
 
 def _page(request: HttpRequest, form: NewTokenForm, status: int = 200, **more: Any) -> HttpResponse:
-    context = {"form": form, "token": ApiToken.objects.filter(user=cast(User, request.user)).first(), **more}
-    context["retention_days"] = settings.RETENTION_DAYS
+    context = {
+        "form": form,
+        "token": ApiToken.objects.filter(user=cast(User, request.user)).first(),
+        "preferences_form": PreferencesForm(instance=Preferences.of(request.user)),
+        "retention_days": settings.RETENTION_DAYS,
+        **more,
+    }
     return render(request, "diagnosis/account.html", context, status=status)
 
 
@@ -33,6 +41,31 @@ def _page(request: HttpRequest, form: NewTokenForm, status: int = 200, **more: A
 def overview(request: HttpRequest) -> HttpResponse:
     """Show the account."""
     return _page(request, NewTokenForm())
+
+
+@require_POST
+@private_page
+def preferences_change(request: HttpRequest) -> HttpResponse:
+    """Show the pages in the language and with the time zone that were chosen, from the next one on."""
+    form = PreferencesForm(request.POST, instance=Preferences.of(request.user))
+    if not form.is_valid():
+        return _page(request, NewTokenForm(), status=422, preferences_form=form)
+    form.save()
+    with translation.override(form.cleaned_data["language"] or translation.get_language()):
+        messages.success(request, gettext("Your language and time zone are saved."))
+    response = redirect("diagnosis:account")
+    if not form.cleaned_data["language"]:
+        response.delete_cookie(settings.LANGUAGE_COOKIE_NAME)
+    return response
+
+
+@require_POST
+def language(request: HttpRequest) -> HttpResponse:
+    """Switch the language, for whoever is here, and lead back; a person who is signed in finds it so everywhere."""
+    chosen = request.POST.get("language")
+    if request.user.is_authenticated and chosen in dict(settings.LANGUAGES):
+        Preferences.objects.update_or_create(user=request.user, defaults={"language": chosen})
+    return set_language(request)
 
 
 @require_POST
@@ -51,7 +84,7 @@ def token_new(request: HttpRequest) -> HttpResponse:
 def token_revoke(request: HttpRequest) -> HttpResponse:
     """Let the token open nothing any more."""
     if services.revoke_token(user=request.user, revoked_by=request.user):
-        messages.success(request, "The API token is revoked; programs that use it are turned away.")
+        messages.success(request, gettext("The API token is revoked; programs that use it are turned away."))
     return redirect("diagnosis:account")
 
 

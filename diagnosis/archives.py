@@ -52,7 +52,7 @@ class Archive:
         file.seek(0)
         # Counted before zipfile makes an object of each.
         if file.read().count(b"PK\x01\x02") > MOST_ENTRIES + budget.max_files:
-            raise self._too_many("far too many")
+            raise self._too_many()
         try:
             self._zip = zipfile.ZipFile(file)
             self._entries = [entry for entry in self._zip.infolist() if not _is_passed_over(entry)]
@@ -74,18 +74,27 @@ class Archive:
         if any(entry.flag_bits & ENCRYPTED for entry in self._entries):
             raise Refusal("ARCHIVE_ENCRYPTED", "This archive is locked with a password; make one without.")
         if len(self._entries) > self.budget.max_files:
-            raise self._too_many(f"{len(self._entries):,}")
+            raise self._too_many(len(self._entries))
         if self.unpacked > self.budget.max_total:
             raise Refusal(
                 "ARCHIVE_TOO_LARGE",
-                f"This archive unpacks to more than {self.budget.max_total / 2**20:,.0f} MB; divide it.",
+                "This archive unpacks to more than %(most)s MB; divide it.",
+                most=self.budget.max_total // 2**20,
             )
 
-    def _too_many(self, number: str) -> Refusal:
+    def _too_many(self, number: int | None = None) -> Refusal:
         most = self.budget.max_files
+        if number is None:
+            return Refusal(
+                "TOO_MANY_FILES",
+                "This archive holds far too many files, and at most %(most)s are accepted at once; divide it.",
+                most=most,
+            )
         return Refusal(
             "TOO_MANY_FILES",
-            f"This archive holds {number} files and at most {most:,} are accepted at once; divide it.",
+            "This archive holds %(number)s files and at most %(most)s are accepted at once; divide it.",
+            number=number,
+            most=most,
         )
 
     def members(self) -> Iterator[io.BytesIO | Refusal]:

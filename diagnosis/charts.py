@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from diagnosis.numbers import written
+
 Point = tuple[float, float]
 
 WIDTH, HEIGHT = 320, 250
@@ -57,12 +59,12 @@ class Chart:
     def x_ticks(self) -> list[tuple[float, str]]:
         """Give (place, text) for each mark of the x axis."""
         step = 0.5 if self.x_max > 1 else 0.25
-        return [(self._place((step * i, 0))[0], f"{step * i:g}") for i in range(int(self.x_max / step) + 1)]
+        return [(self._place((step * i, 0))[0], written(step * i, "g")) for i in range(int(self.x_max / step) + 1)]
 
     @property
     def y_ticks(self) -> list[tuple[float, str]]:
         """Give (place, text) for each mark of the y axis."""
-        return [(self._place((0, i / 4))[1], f"{i / 4:g}") for i in range(5)]
+        return [(self._place((0, i / 4))[1], written(i / 4, "g")) for i in range(5)]
 
     @property
     def drawn(self) -> list[dict]:

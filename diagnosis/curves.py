@@ -2,13 +2,23 @@
 
 from typing import Any
 
+from django.utils.text import capfirst
+from django.utils.translation import gettext, pgettext
+from django.utils.translation import gettext_lazy as _
+
 from diagnosis.charts import GUIDE, Chart, Line, Point
-from diagnosis.figures import number, part
+from diagnosis.figures import number, part, shift_name
+from diagnosis.numbers import written
 
 DIAGONAL: list[Point] = [(0.0, 0.0), (1.0, 1.0)]
 
 # Of each point of a robustness curve: the key in the metrics, the title, the style of the line.
-FALLING = (("auc", "AUROC", "solid"), ("recall", "Sensitivity", "dashed"), ("specificity", "Specificity", "dotted"))
+FALLING = (
+    ("auc", _("AUROC"), "solid"),
+    ("recall", _("Sensitivity"), "dashed"),
+    ("specificity", _("Specificity"), "dotted"),
+)
+KEYS = [key for key, _title, _style in FALLING]
 
 
 def charts(metrics: dict[str, Any]) -> list[Chart]:
@@ -30,14 +40,16 @@ def _reliability(metrics: dict[str, Any]) -> Chart | None:
     rows = _rows(part(metrics, "curves").get("reliability"), 3)
     return Chart(
         "reliability",
-        "Reliability",
-        "How often it was pneumonia, for each group of pictures with about the same probability. On the diagonal a "
-        "probability means what it says.",
-        "calibrated probability of pneumonia",
-        "share of pneumonia",
-        [Line("probability that means what it says", DIAGONAL, GUIDE), *lines],
-        ["Mean probability", "Share of pneumonia", "n"],
-        [[f"{mean:.3f}", f"{share:.3f}", f"{n:,.0f}"] for mean, share, n in rows],
+        gettext("Reliability"),
+        gettext(
+            "How often it was pneumonia, for each group of pictures with about the same probability. On the diagonal a "
+            "probability means what it says."
+        ),
+        gettext("calibrated probability of pneumonia"),
+        gettext("share of pneumonia"),
+        [Line(gettext("probability that means what it says"), DIAGONAL, GUIDE), *lines],
+        [gettext("Mean probability"), gettext("Share of pneumonia"), "n"],
+        [[written(mean, ".3f"), written(share, ".3f"), written(n, ",.0f")] for mean, share, n in rows],
     )
 
 
@@ -48,11 +60,11 @@ def _roc(metrics: dict[str, Any]) -> Chart | None:
     return Chart(
         "roc",
         "ROC",
-        "Sensitivity against false alarms, for every possible operating point. The diagonal is chance.",
-        "false alarms among normal pictures",
-        "sensitivity",
-        [Line("chance", DIAGONAL, GUIDE), *lines],
-        ["False alarms", "Sensitivity"],
+        gettext("Sensitivity against false alarms, for every possible operating point. The diagonal is chance."),
+        gettext("false alarms among normal pictures"),
+        gettext("sensitivity"),
+        [Line(gettext("chance"), DIAGONAL, GUIDE), *lines],
+        [gettext("False alarms"), gettext("Sensitivity")],
         _cells(lines[0].points),
     )
 
@@ -63,12 +75,12 @@ def _precision_recall(metrics: dict[str, Any]) -> Chart | None:
         return None
     return Chart(
         "precision-recall",
-        "Precision and recall",
-        "How many of those called pneumonia have it, against how many of those who have it are called so.",
-        "recall (sensitivity)",
-        "precision",
+        gettext("Precision and recall"),
+        gettext("How many of those called pneumonia have it, against how many of those who have it are called so."),
+        gettext("recall (sensitivity)"),
+        gettext("precision"),
         lines,
-        ["Recall", "Precision"],
+        [gettext("Recall"), gettext("Precision")],
         _cells(lines[0].points),
     )
 
@@ -79,8 +91,10 @@ def _measured(metrics: dict[str, Any], name: str, *, has_dots: bool = False) -> 
     if not as_they_are:
         return []
     plain, stress = part(metrics, "held_out", "none"), part(metrics, "stress")
-    lines = [Line(f"pictures as they are{_counted([plain])}", as_they_are, "solid", has_dots)]
-    return [*lines, Line(f"all shifts pooled{_counted([stress])}", pooled, "dashed", has_dots)] if pooled else lines
+    lines = [Line(gettext("pictures as they are") + _counted([plain]), as_they_are, "solid", has_dots)]
+    if pooled:
+        lines.append(Line(gettext("all shifts pooled") + _counted([stress]), pooled, "dashed", has_dots))
+    return lines
 
 
 def _robustness_chart(shift: str, steps: Any) -> Chart | None:
@@ -90,19 +104,22 @@ def _robustness_chart(shift: str, steps: Any) -> Chart | None:
         pairs = ((number(step.get("severity")), number(step.get(key))) for step in told)
         points = [(x, y) for x, y in pairs if x is not None and y is not None]
         if points:
-            lines.append(Line(title, points, style, has_dots=True))
+            lines.append(Line(str(title), points, style, has_dots=True))
     if not lines:
         return None
     return Chart(
         f"robustness-{shift}",
-        f"{shift.capitalize()}{_counted(told)}",
-        f"How the figures change as the shift “{shift}” grows stronger; at severity 1 it is that of the table.",
-        "severity",
-        "figure",
+        f"{capfirst(shift_name(shift))}{_counted(told)}",
+        gettext(
+            "How the figures change as the shift “%(shift)s” grows stronger; at severity 1 it is that of the table."
+        )
+        % {"shift": shift_name(shift)},
+        gettext("severity"),
+        pgettext("of a chart's axis", "figure"),
         lines,
-        ["Severity", "n", *(title for _, title, _ in FALLING)],
-        [[_text(step.get(key)) for key in ("severity", "n", *(key for key, _, _ in FALLING))] for step in told],
-        x_max=max(1.0, *(x for line in lines for x, _ in line.points)),
+        [gettext("Severity"), "n", *(str(title) for _key, title, _style in FALLING)],
+        [[_text(step.get(key)) for key in ("severity", "n", *KEYS)] for step in told],
+        x_max=max(1.0, *(x for line in lines for x, _y in line.points)),
     )
 
 
@@ -120,17 +137,17 @@ def _points(told: Any) -> list[Point]:
 
 
 def _cells(points: list[Point]) -> list[list[str]]:
-    return [[f"{x:.3f}", f"{y:.3f}"] for x, y in points]
+    return [[written(x, ".3f"), written(y, ".3f")] for x, y in points]
 
 
 def _counted(told: list[dict[str, Any]]) -> str:
     """Give ", n = 130" for what was measured on as many pictures each time, a range where it differs."""
     counts = sorted({n for each in told if (n := number(each.get("n"))) is not None})
-    return f", n = {'–'.join(f'{n:,.0f}' for n in dict.fromkeys([counts[0], counts[-1]]))}" if counts else ""
+    return f", n = {'–'.join(written(n, ',.0f') for n in dict.fromkeys([counts[0], counts[-1]]))}" if counts else ""
 
 
 def _text(value: Any) -> str:
     given = number(value)
     if given is None:
         return "-"
-    return f"{given:,.0f}" if isinstance(value, int) else f"{given:.3g}"
+    return written(given, ",.0f" if isinstance(value, int) else ".3g")

@@ -2,8 +2,10 @@
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext, ngettext
 
 from diagnosis.dicom.kept import MILLIMETRES, MODALITIES, OLDEST, PHOTOMETRIC, VIEWS
+from diagnosis.numbers import written
 
 
 class DicomFacts(models.Model):
@@ -34,7 +36,9 @@ class DicomFacts(models.Model):
     @property
     def spacing_in_words(self) -> str:
         """Give the distance from row to row × from column to column, "" where it is not known."""
-        return f"{self.row_spacing:.4g} × {self.column_spacing:.4g} mm" if self.row_spacing else ""
+        if not self.row_spacing or not self.column_spacing:
+            return ""
+        return f"{written(self.row_spacing, '.4g')} × {written(self.column_spacing, '.4g')} mm"
 
     @property
     def age_in_words(self) -> str:
@@ -42,10 +46,10 @@ class DicomFacts(models.Model):
         if self.patient_age is None:
             return ""
         if self.patient_age == OLDEST:
-            return f"{OLDEST} years or more"
+            return gettext("%(years)s years or more") % {"years": OLDEST}
         if self.patient_age == 0:
-            return "under 1 year"
-        return f"{self.patient_age} year{'' if self.patient_age == 1 else 's'}"
+            return gettext("under 1 year")
+        return ngettext("%(years)s year", "%(years)s years", self.patient_age) % {"years": self.patient_age}
 
 
 DICOM_CONSTRAINTS = (

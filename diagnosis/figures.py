@@ -3,19 +3,42 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from django.utils.translation import gettext_lazy as _
+
+from diagnosis.numbers import written
+
 # In the order of the tables; names as ml.metrics writes them.
 TITLES = {
-    "auc": "AUROC",
-    "accuracy": "Accuracy",
-    "recall": "Sensitivity",
-    "specificity": "Specificity",
-    "precision": "Precision",
-    "npv": "NPV",
-    "f1": "F1",
-    "auprc": "AUPRC",
-    "log_loss": "Log loss",
-    "brier": "Brier",
-    "ece": "ECE",
+    "auc": _("AUROC"),
+    "accuracy": _("Accuracy"),
+    "recall": _("Sensitivity"),
+    "specificity": _("Specificity"),
+    "precision": _("Precision"),
+    "npv": _("NPV"),
+    "f1": _("F1"),
+    "auprc": _("AUPRC"),
+    "log_loss": _("Log loss"),
+    "brier": _("Brier"),
+    "ece": _("ECE"),
+}
+
+
+# Names as ml.shifts gives them.
+SHIFTS = {
+    "none": _("as they are"),
+    "darker": _("darker"),
+    "flatter": _("flatter"),
+    "gamma": _("gamma"),
+    "blurred": _("blurred"),
+    "sharpened": _("sharpened"),
+    "noisy": _("noisy"),
+    "coarse": _("coarse"),
+    "cropped": _("cropped"),
+    "recompressed": _("recompressed"),
+    "marked": _("marked"),
+    "equalised": _("equalised"),
+    "uneven": _("uneven"),
+    "tubes": _("tubes"),
 }
 
 
@@ -46,30 +69,30 @@ def figure(title: str, told: Any) -> Figure | None:
     value, low, high, n = (number(given.get(name)) for name in ("value", "low", "high", "n"))
     if value is None:
         return None
-    interval = "" if low is None or high is None else f"{low:.3f}–{high:.3f}"
-    return Figure(title, f"{value:.3f}", interval, "" if n is None else f"{n:,.0f}")
+    interval = "" if low is None or high is None else f"{written(low, '.3f')}–{written(high, '.3f')}"
+    return Figure(title, written(value, ".3f"), interval, "" if n is None else written(n, ",.0f"))
 
 
 def figures(summary: dict[str, Any]) -> list[Figure]:
     """Give the figures of a summary of ml.metrics in the order of TITLES."""
-    found = (figure(title, summary.get(name)) for name, title in TITLES.items())
+    found = (figure(str(title), summary.get(name)) for name, title in TITLES.items())
     return [each for each in found if each]
 
 
 def percentage(value: Any) -> str:
     """Write a share, 0..1, as people say it; "" where it is none."""
     given = number(value)
-    return "" if given is None else f"{100 * given:.4g}\N{NO-BREAK SPACE}%"
+    return "" if given is None else f"{written(100 * given, '.4g')}\N{NO-BREAK SPACE}%"
 
 
 def shift_name(shift: str) -> str:
     """Name a shift for people."""
-    return "as they are" if shift == "none" else shift
+    return str(SHIFTS.get(shift, shift))
 
 
 def metric_columns(metrics: Any) -> list[str]:
     """Title the columns of `metric_rows`."""
-    return [TITLES[name] for name in _names(metrics)]
+    return [str(TITLES[name]) for name in _names(metrics)]
 
 
 def metric_rows(metrics: Any) -> list[dict[str, Any]]:

@@ -39,7 +39,7 @@ from PIL import (  # noqa: F401
 
 from diagnosis.dicom.kept import Facts
 from diagnosis.dicom.reader import DicomReader, is_dicom
-from diagnosis.refusals import Refusal, check_sides, damaged, too_many_pixels
+from diagnosis.refusals import Refusal, check_sides, damaged, gettext_noop, too_many_pixels
 from ml.preprocess import CANONICAL_SIZE, DISPLAY_LEVELS, eight_bit, squash
 from ml.quality import QualityIssue, is_colour, quality_issues
 
@@ -47,6 +47,10 @@ logger = logging.getLogger(__name__)
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
 ACCEPTED = "DICOM, JPEG, PNG, WebP, TIFF or BMP"
+FAR_TOO_MANY = gettext_noop("This picture has far more pixels than are accepted; scale it down and upload it again.")
+TILES_TOO_LARGE = gettext_noop(
+    "This picture is stored in tiles with more pixels than are accepted; scale it down and upload it again."
+)
 THUMBNAIL_SIDE = 256
 THUMBNAIL_QUALITY = 80
 MAX_16_BIT = 65535
@@ -172,13 +176,10 @@ def _read(file: BinaryIO, limits: Limits) -> bytes:
     if len(data) > limits.max_bytes:
         raise Refusal(
             "TOO_LARGE",
-            f"This file is larger than {_megabytes(limits.max_bytes)}; save the picture as JPEG or scale it down.",
+            "This file is larger than %(most)s MB; save the picture as JPEG or scale it down.",
+            most=limits.max_bytes / 2**20,
         )
     return data
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / 2**20:.3g} MB"
 
 
 @contextmanager
@@ -189,7 +190,7 @@ def _failures_refused(data: bytes) -> Iterator[None]:
     except Refusal:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise too_many_pixels("This picture has far more pixels than are accepted") from error
+        raise too_many_pixels(FAR_TOO_MANY) from error
     except UnidentifiedImageError as error:
         raise _unidentified(data) from error
     except Exception as error:
@@ -202,30 +203,39 @@ def _unidentified(data: bytes) -> Refusal:
     """Say what the file is, as far as its first bytes tell."""
     if data.startswith((b"\xff\xd8\xff", b"\x89PNG", b"II*\0", b"MM\0*", b"BM")) or data[8:12] == b"WEBP":
         return damaged()
-    kind, advice = _foreign_kind(data)
-    if kind:
-        return Refusal("UNSUPPORTED_FORMAT", f"This file is {kind}, which this version does not read; {advice}.")
-    return Refusal("NOT_A_PICTURE", f"This file is not a picture; upload the X-ray as {ACCEPTED}.")
+    if sentence := _foreign_kind(data):
+        return Refusal("UNSUPPORTED_FORMAT", sentence)
+    return Refusal(
+        "NOT_A_PICTURE", "This file is not a picture; upload the X-ray as DICOM, JPEG, PNG, WebP, TIFF or BMP."
+    )
 
 
-def _foreign_kind(data: bytes) -> tuple[str, str]:
-    """Name a well-known format that is not accepted with advice, or give two empty strings."""
+def _foreign_kind(data: bytes) -> str:
+    """Name a well-known format that is not accepted with advice, or give ""."""
     head = data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"):
-        return "HEIC", "convert it to JPEG and upload that"
+        return gettext_noop("This file is HEIC, which is not read here; convert it to JPEG and upload that.")
     if data[4:8] == b"ftyp" and data[8:12] in (b"avif", b"avis"):
-        return "AVIF", "convert it to JPEG and upload that"
+        return gettext_noop("This file is AVIF, which is not read here; convert it to JPEG and upload that.")
     if head.startswith(b"%pdf"):
-        return "a PDF document", f"export the picture in it as {ACCEPTED}"
+        return gettext_noop(
+            "This file is a PDF document, which is not read here; export the picture in it as JPEG or PNG."
+        )
     if head.startswith((b"gif87a", b"gif89a")):
-        return "GIF", f"export the X-ray as {ACCEPTED} from where it came from"
+        return gettext_noop(
+            "This file is GIF, which is not read here; export the X-ray as JPEG or PNG from where it came from."
+        )
     if head.startswith((b"<svg", b"<?xml")) and b"<svg" in head:
-        return "an SVG drawing", f"upload the X-ray itself as {ACCEPTED}"
+        return gettext_noop(
+            "This file is an SVG drawing, which is not read here; upload the X-ray itself as JPEG or PNG."
+        )
     if head.startswith((b"<!doctype html", b"<html")):
-        return "a web page", f"save the picture on it as {ACCEPTED}"
+        return gettext_noop("This file is a web page, which is not read here; save the picture on it as JPEG or PNG.")
     if data.startswith(b"PK\x03\x04"):
-        return "a ZIP archive", "unpack it and upload the pictures in it"
-    return "", ""
+        return gettext_noop(
+            "This file is a ZIP archive, which is not read here; unpack it and upload the pictures in it."
+        )
+    return ""
 
 
 def _check_header(picture: Image.Image, limits: Limits) -> None:
@@ -238,7 +248,7 @@ def _check_header(picture: Image.Image, limits: Limits) -> None:
         raise Refusal("SEVERAL_PAGES", "This file has several pages or frames; export the X-ray as one single picture.")
     tile = _tiff_tag(picture, TiffImagePlugin.TILEWIDTH, 0) * _tiff_tag(picture, TiffImagePlugin.TILELENGTH, 0)
     if tile > limits.max_pixels:
-        raise too_many_pixels("This picture is stored in tiles with more pixels than are accepted")
+        raise too_many_pixels(TILES_TOO_LARGE)
 
 
 def _tiff_tag(picture: Image.Image, tag: int, default: Any) -> Any:

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, Self
 
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
 from diagnosis import curves
 from diagnosis.charts import Chart
 from diagnosis.figures import (
@@ -24,16 +27,17 @@ from diagnosis.figures import (
     shift_name,
 )
 from diagnosis.models import ModelVersion
+from diagnosis.numbers import written
 from ml.prevalence import PREVALENCES, Share, predictive_values
 
 # What ml.augmentation does to a training picture, by its names there.
 AUGMENTATIONS = {
-    "gentle": "small rotations, crops and changes of brightness",
-    "robust": (
+    "gentle": _("small rotations, crops and changes of brightness"),
+    "robust": _(
         "other resolutions, rotations, crops and aspects; blur or sharpening, gamma, levels, contrast, brightness, "
         "noise and JPEG quality"
     ),
-    "matched": (
+    "matched": _(
         "other resolutions, rotations, crops and aspects; mean, contrast and sharpness drawn from one distribution for "
         "all pictures; gamma, borders, markers, noise and JPEG quality"
     ),
@@ -42,8 +46,8 @@ AUGMENTATIONS = {
 
 # Where a first run may start, by the name that its command gives.
 STARTING_WEIGHTS = {
-    "imagenet": "the VGG19 trained on ImageNet that Keras downloads",
-    "vgg19_notop.weights.h5": (
+    "imagenet": _("the VGG19 trained on ImageNet that Keras downloads"),
+    "vgg19_notop.weights.h5": _(
         "a VGG16 trained on ImageNet (torchvision's training), widened to the shape of VGG19 by identity layers; not "
         "the VGG19 of the Oxford group"
     ),
@@ -134,7 +138,7 @@ class ModelCard:
     @cached_property
     def causes(self) -> list[Figure]:
         """Give the sensitivity for each cause of pneumonia."""
-        titles = {"bacteria": "Bacterial pneumonia", "virus": "Viral pneumonia"}
+        titles = {"bacteria": gettext("Bacterial pneumonia"), "virus": gettext("Viral pneumonia")}
         found = part(self.metrics, "by_cause")
         return _present(figure(title, found.get(name)) for name, title in titles.items())
 
@@ -152,9 +156,9 @@ class ModelCard:
     def uncertain(self) -> list[Figure]:
         """Tell what the uncertain band costs and gains."""
         titles = {
-            "share": "Share of pictures in the band",
-            "accuracy_inside": "Accuracy inside the band",
-            "accuracy_outside": "Accuracy outside the band",
+            "share": gettext("Share of pictures in the band"),
+            "accuracy_inside": gettext("Accuracy inside the band"),
+            "accuracy_outside": gettext("Accuracy outside the band"),
         }
         found = part(self.metrics, "uncertain")
         return _present(figure(title, found.get(name)) for name, title in titles.items())
@@ -179,9 +183,10 @@ class ModelCard:
 
     @property
     def calibration(self) -> dict[str, float]:
-        """Give temperature and bias, as far as they are known."""
-        found = {name: number(self.metadata.get(name)) for name in ("temperature", "bias")}
-        return {name: value for name, value in found.items() if value is not None}
+        """Give temperature and bias by their titles, as far as they are known."""
+        titles = {"temperature": gettext("Temperature"), "bias": gettext("Bias")}
+        found = {title: number(self.metadata.get(name)) for name, title in titles.items()}
+        return {title: value for title, value in found.items() if value is not None}
 
     @property
     def targets(self) -> dict[str, str]:
@@ -201,7 +206,7 @@ class ModelCard:
         while told:
             found.append(_stage(name, told))
             told = part(told, "started_from")
-            name = str(told.get("name") or "an earlier run")
+            name = str(told.get("name") or gettext("an earlier run"))
         return found
 
     @property
@@ -209,7 +214,7 @@ class ModelCard:
         """Name the weights that the first of these runs started from; say what they are, "" where that is unknown."""
         command = dict(self.stages[-1].details).get("command", "") if self.stages else ""
         name = "".join(command.partition("--weights ")[2].split()[:1])
-        return name, STARTING_WEIGHTS.get(name, "")
+        return name, str(STARTING_WEIGHTS.get(name, ""))
 
     @cached_property
     def engines(self) -> list[EngineRow]:
@@ -241,16 +246,22 @@ def _predictive_values(sensitivity: Share, specificity: Share, prevalence: float
 
 
 def _audit(found: dict[str, Any]) -> list[Figure]:
-    groups = {"rule_right": "the statistics are right", "rule_wrong": "the statistics are wrong"}
     told = [
-        figure("AUROC of the statistics alone", found.get("statistics_auc")),
-        figure("Rank correlation of theirs with the model's probability, within a label", found.get("correlation")),
+        figure(gettext("AUROC of the statistics alone"), found.get("statistics_auc")),
+        figure(
+            gettext("Rank correlation of theirs with the model's probability, within a label"),
+            found.get("correlation"),
+        ),
     ]
-    for name, words in groups.items():
+    for name, key, title in (
+        ("rule_right", "accuracy", gettext("Accuracy where the statistics are right")),
+        ("rule_right", "auc", gettext("AUROC where the statistics are right")),
+        ("rule_wrong", "accuracy", gettext("Accuracy where the statistics are wrong")),
+        ("rule_wrong", "auc", gettext("AUROC where the statistics are wrong")),
+    ):
         group = part(found, name)
-        for key, title in (("accuracy", "Accuracy"), ("auc", "AUROC")):
-            given = part(group, key) or {"value": group.get(key)}
-            told.append(figure(f"{title} where {words}", {"n": group.get("n")} | given))
+        given = part(group, key) or {"value": group.get(key)}
+        told.append(figure(title, {"n": group.get("n")} | given))
     return _present(told)
 
 
@@ -259,9 +270,9 @@ def _engine(row: dict[str, Any]) -> EngineRow:
     flips, n, largest = (number(parity.get(key)) for key in ("flips", "n", "largest_change"))
     return EngineRow(
         name=str(row.get("engine") or ""),
-        milliseconds="" if milliseconds is None else f"{milliseconds:.1f}",
-        changed="" if flips is None or n is None else f"{flips:.0f} of {n:.0f}",
-        largest_change="" if largest is None else f"{largest:.3f}",
+        milliseconds="" if milliseconds is None else written(milliseconds, ".1f"),
+        changed="" if flips is None or n is None else gettext("%(some)d of %(all)d") % {"some": flips, "all": n},
+        largest_change="" if largest is None else written(largest, ".3f"),
         serves=row.get("serves") is True,
     )
 
@@ -269,7 +280,8 @@ def _engine(row: dict[str, Any]) -> EngineRow:
 def _stage(name: str, training: dict[str, Any]) -> Stage:
     own = {key: value for key, value in training.items() if key not in ("data", "started_from", "name")}
     augmentation = part(own, "recipe").get("augmentation")
-    return Stage(name, list(details(own)), AUGMENTATIONS.get(augmentation, "") if isinstance(augmentation, str) else "")
+    words = str(AUGMENTATIONS.get(augmentation, "")) if isinstance(augmentation, str) else ""
+    return Stage(name, list(details(own)), words)
 
 
 def _present(told: Iterable[Figure | None]) -> list[Figure]:

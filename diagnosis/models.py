@@ -11,17 +11,21 @@ from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Coalesce, Now
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
+from diagnosis import quality
 from diagnosis.audit.rows import AuditEvent
 from diagnosis.dicom_facts import DICOM_CONSTRAINTS, DicomFacts
 from diagnosis.files import heatmap_path, model_input_path, picture_path, thumbnail_path
+from diagnosis.preferences import Preferences  # noqa: F401 - a model in a file of its own
+from diagnosis.sentences import file_name
 from diagnosis.sessions import Session  # noqa: F401 - so are sessions
 from diagnosis.states import OPEN_STATES, TERMINAL_STATES, TRANSITIONS, FailureReason, State, Trigger
 from diagnosis.tokens import ApiToken  # noqa: F401 - a model in a file of its own
 from diagnosis.upload_rows import Upload
 from diagnosis.validators import check_quality_issues
 from ml.labels import NORMAL, PNEUMONIA
-from ml.quality import QualityIssue
 
 __all__ = ["Answer", "AuditEvent", "Label", "ModelVersion", "Prediction", "Review", "Scan", "ScanQuerySet", "Upload"]
 
@@ -29,8 +33,8 @@ __all__ = ["Answer", "AuditEvent", "Label", "ModelVersion", "Prediction", "Revie
 class Label(models.TextChoices):
     """The two answers, as ml.labels names them."""
 
-    NORMAL = NORMAL, "Normal"
-    PNEUMONIA = PNEUMONIA, "Pneumonia"
+    NORMAL = NORMAL, _("Normal")
+    PNEUMONIA = PNEUMONIA, _("Pneumonia")
 
 
 def may_view_all_scans(user) -> bool:
@@ -119,7 +123,7 @@ class Scan(DicomFacts):
         )
 
     def __str__(self) -> str:
-        return self.reference or self.original_name
+        return self.reference or self.file_name
 
     def get_absolute_url(self) -> str:
         """Give the page with the answer."""
@@ -140,7 +144,12 @@ class Scan(DicomFacts):
     @property
     def quality_sentences(self) -> list[str]:
         """Say what is poor in the picture, one sentence for each code; codes of another version are passed over."""
-        return [issue.sentence for issue in QualityIssue if issue in self.quality_issues]
+        return list(quality.sentences(self.quality_issues).values())
+
+    @property
+    def file_name(self) -> str:
+        """Give the original name, in the language of the page where it is none of the file's own."""
+        return file_name(self.original_name)
 
 
 class ModelVersion(models.Model):
@@ -530,7 +539,10 @@ class Prediction(models.Model):
         permissions = (("reprocess_scan", "Can ask for a new prediction of any scan"),)
 
     def __str__(self) -> str:
-        return f"{self.get_state_display()} by {self.model_version}"
+        return gettext("%(state)s by %(version)s") % {
+            "state": self.get_state_display(),
+            "version": self.model_version,
+        }
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """A new row takes over what its scan says."""

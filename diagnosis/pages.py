@@ -12,6 +12,8 @@ from typing import Any, Self
 
 from django.db.models import Q, QuerySet
 
+from diagnosis.numbers import written
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MARK = re.compile(r"(?P<side>before|after)_(?P<kind>[tf])(?P<value>[-+.0-9e]{1,30})_(?P<pk>[0-9a-f]{32})", re.ASCII)
 
@@ -56,7 +58,7 @@ class CappedCount:
         return cls(rows[: cap + 1].count(), cap)
 
     def __str__(self) -> str:
-        return f"{self.cap:,}+" if self.number > self.cap else str(self.number)
+        return f"{written(self.cap, ',')}+" if self.number > self.cap else str(self.number)
 
 
 @dataclass(frozen=True)

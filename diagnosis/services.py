@@ -20,6 +20,7 @@ from django.core.files.base import ContentFile
 from django.db import IntegrityError, transaction
 from django.db.models import F, OuterRef
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_noop
 from kombu.exceptions import OperationalError as BrokerError
 
 from diagnosis import audit, intake, refusals
@@ -41,7 +42,7 @@ class NoActiveModel(Exception):
     """No model version is active, so nothing can be asked for; the text is safe to show."""
 
     def __init__(self) -> None:
-        super().__init__("No model is active yet. Staff can activate one under Model versions in the admin.")
+        super().__init__(gettext("No model is active yet. Staff can activate one under Model versions in the admin."))
 
 
 class NotStored(refusals.Refusal):
@@ -49,7 +50,8 @@ class NotStored(refusals.Refusal):
 
     def __init__(self) -> None:
         super().__init__(
-            "STORAGE_AWAY", "Pictures can't be stored right now, so this one was not kept. Try again in a few minutes."
+            "STORAGE_AWAY",
+            gettext_noop("Pictures can't be stored right now, so this one was not kept. Try again in a few minutes."),
         )
 
 
@@ -57,7 +59,7 @@ class NothingToReview(Exception):
     """The prediction has no answer that a person could agree with; the text is safe to show."""
 
     def __init__(self) -> None:
-        super().__init__("Only an answered prediction can be reviewed.")
+        super().__init__(gettext("Only an answered prediction can be reviewed."))
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,16 @@
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 
 class State(models.TextChoices):
     """Where a prediction stands. Four states drive the machine; a FailureReason only explains."""
 
-    QUEUED = "QUEUED", "Waiting"
-    RUNNING = "RUNNING", "Reading"
-    SUCCEEDED = "SUCCEEDED", "Answered"
-    FAILED = "FAILED", "Not answered"
+    QUEUED = "QUEUED", _("Waiting")
+    RUNNING = "RUNNING", _("Reading")
+    SUCCEEDED = "SUCCEEDED", _("Answered")
+    FAILED = "FAILED", _("Not answered")
 
 
 OPEN_STATES = (State.QUEUED, State.RUNNING)
@@ -30,36 +31,36 @@ class FailureReason(models.TextChoices):
 
     UNREADABLE_IMAGE = (
         "UNREADABLE_IMAGE",
-        "The stored picture could not be read. Delete the scan and upload the original file again.",
+        _("The stored picture could not be read. Delete the scan and upload the original file again."),
     )
     NOT_A_CHEST_XRAY = (
         "NOT_A_CHEST_XRAY",
-        "This does not look like a frontal chest X-ray, so the model gives no answer. This is no medical finding.",
+        _("This does not look like a frontal chest X-ray, so the model gives no answer. This is no medical finding."),
     )
     MODEL_UNAVAILABLE = (
         "MODEL_UNAVAILABLE",
-        "The model could not be loaded. The scan is kept; staff can ask for an answer again once it is repaired.",
+        _("The model could not be loaded. The scan is kept; staff can ask for an answer again once it is repaired."),
     )
     TIMED_OUT = (
         "TIMED_OUT",
-        "Reading this picture took too long and was stopped. The scan is kept; staff can ask for an answer again.",
+        _("Reading this picture took too long and was stopped. The scan is kept; staff can ask for an answer again."),
     )
     WORKER_LOST = (
         "WORKER_LOST",
-        "The reading was interrupted several times and was given up. The scan is kept; staff can ask again.",
+        _("The reading was interrupted several times and was given up. The scan is kept; staff can ask again."),
     )
     INTERNAL_ERROR = (
         "INTERNAL_ERROR",
-        "Something went wrong on our side. The scan is kept and the fault was logged; staff can ask again.",
+        _("Something went wrong on our side. The scan is kept and the fault was logged; staff can ask again."),
     )
 
 
 class Trigger(models.TextChoices):
     """Why a prediction was asked for."""
 
-    UPLOAD = "UPLOAD", "Upload"
-    ADMIN = "ADMIN", "Staff"
-    COMMAND = "COMMAND", "Batch command"
+    UPLOAD = "UPLOAD", _("Upload")
+    ADMIN = "ADMIN", _("Staff")
+    COMMAND = "COMMAND", _("Batch command")
     API = "API", "API"
 
     @property

@@ -8,7 +8,9 @@ from django.db import models
 from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import ngettext
 
+from diagnosis.sentences import file_name, in_words
 from diagnosis.states import TERMINAL_STATES
 from diagnosis.validators import check_refused
 
@@ -46,8 +48,20 @@ class Upload(models.Model):
         ordering = ("-created_at", "-id")
 
     def __str__(self) -> str:
-        return f"{self.given} files"
+        return ngettext("%(given)s file", "%(given)s files", self.given) % {"given": self.given}
 
     def get_absolute_url(self) -> str:
         """Give the page that shows how far the answers are."""
         return reverse("diagnosis:upload_detail", args=[self.pk])
+
+    @property
+    def refused_files(self) -> list[dict[str, str]]:
+        """Give file, code and sentence of each refused file, in the language of the page."""
+        return [
+            {
+                "file": file_name(file["file"]),
+                "code": file["code"],
+                "sentence": in_words(file["sentence"], file.get("values")),
+            }
+            for file in self.refused
+        ]

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import PurePath
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from django.conf import settings
 
@@ -25,14 +25,18 @@ NAMED = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".he
 
 @dataclass(frozen=True)
 class Refused:
-    """A file that is no scan, and why. `file` may be kept; `name` is the file's own name, to be shown and not kept."""
+    """A file that is no scan, and why: the sentence of a Refusal with its values.
+
+    `file` may be kept; `name` is the file's own name, to be shown and not kept.
+    """
 
     file: str
     code: str
     sentence: str
+    values: dict[str, Any]
     name: str
 
-    def as_json(self) -> dict[str, str]:
+    def as_json(self) -> dict[str, Any]:
         """Give what may be kept of it."""
         return {key: value for key, value in asdict(self).items() if key != "name"}
 
@@ -93,7 +97,8 @@ def take(*, owner, files: Sequence[tuple[str, BinaryIO]], reference: str = "") -
             except Refusal as refusal:
                 away = refusal if isinstance(refusal, services.NotStored) else None
                 outcome.is_storage_away |= away is not None
-                outcome.refused.append(Refused(label, refusal.code, str(refusal), name=given.name or label))
+                name = given.name or label
+                outcome.refused.append(Refused(label, refusal.code, refusal.sentence, refusal.values, name=name))
             else:
                 outcome.submissions.append(submission)
     if outcome.given > 1 and outcome.submissions:

@@ -13,10 +13,20 @@ def check_quality_issues(codes: object) -> None:
 
 
 def check_refused(files: object) -> None:
-    """Raise ValidationError unless `files` is a list of objects that each hold the texts file, code and sentence."""
-    texts = {"file", "code", "sentence"}
-    if not isinstance(files, list) or not all(
-        isinstance(file, dict) and set(file) == texts and all(isinstance(text, str) for text in file.values())
-        for file in files
-    ):
+    """Raise ValidationError unless `files` is a list of objects that each are one refused file."""
+    if not isinstance(files, list) or not all(map(_is_refused, files)):
         raise ValidationError("This is no list of refused files.", code="unknown_refusal")
+
+
+def _is_refused(file: object) -> bool:
+    """Tell whether `file` holds the texts file, code and sentence, and the values in the sentence, if it has any."""
+    if not isinstance(file, dict):
+        return False
+    values = file.get("values", {})
+    texts = {name: text for name, text in file.items() if name != "values"}
+    return (
+        set(texts) == {"file", "code", "sentence"}
+        and all(isinstance(text, str) for text in texts.values())
+        and isinstance(values, dict)
+        and all(isinstance(value, str | int | float) for value in values.values())
+    )

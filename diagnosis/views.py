@@ -22,6 +22,7 @@ from django.http import (
 )
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.html import format_html
+from django.utils.translation import gettext
 from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 from PIL import Image
@@ -36,6 +37,7 @@ from diagnosis.model_card import ModelCard
 from diagnosis.models import ModelVersion, Prediction, Scan, Upload
 from diagnosis.pages import CappedCount, page_of
 from diagnosis.refusals import TooManyFiles
+from diagnosis.sentences import explained, file_name, in_words
 from diagnosis.upload_handlers import is_too_large
 from ml.preprocess import eight_bit
 
@@ -99,17 +101,19 @@ def scan_new(request: HttpRequest) -> HttpResponse:
         return render(request, "diagnosis/scan_new.html", {"form": NewScansForm()})
     form = NewScansForm(request.POST, request.FILES, is_too_large=is_too_large(request))
     if form.is_valid():
-        files = [(file.name or "A file without a name", cast(BinaryIO, file)) for file in form.cleaned_data["files"]]
+        nameless = gettext("A file without a name")
+        files = [(file.name or nameless, cast(BinaryIO, file)) for file in form.cleaned_data["files"]]
         try:
             outcome = uploads.take(owner=request.user, files=files, reference=form.cleaned_data["reference"])
         except TooManyFiles as error:
-            form.add_error("image", str(error))
+            form.add_error("image", explained(error))
         else:
             if outcome.submissions:
                 return _after_upload(request, outcome)
             # Nothing is kept of these names: they are part of this one answer.
             for refused in outcome.refused:
-                form.add_error(None, f"{refused.name}: {refused.sentence} ({refused.code})")
+                said = in_words(refused.sentence, refused.values)
+                form.add_error(None, f"{file_name(refused.name)}: {said} ({refused.code})")
             if outcome.is_storage_away:
                 response = render(request, "diagnosis/scan_new.html", {"form": form}, status=503)
                 response["Retry-After"] = str(RETRY_SECONDS)
@@ -125,7 +129,7 @@ def _after_upload(request: HttpRequest, outcome: uploads.Outcome) -> HttpRespons
         return redirect(outcome.upload)
     if not any(submission.is_new for submission in outcome.submissions):
         link = format_html('<a href="{}" class="alert-link">{}</a>', first.scan.get_absolute_url(), first.scan)
-        messages.info(request, format_html("You have given this file before: {}.", link))
+        messages.info(request, format_html(gettext("You have given this file before: {}."), link))
     return redirect(first.scan)
 
 
@@ -315,6 +319,6 @@ def scan_delete(request: HttpRequest, scan_id: UUID) -> HttpResponse:
     scan = get_object_or_404(Scan, pk=scan_id, owner=cast(User, request.user))
     if request.method == "POST":
         services.erase_scan(scan=scan, erased_by=request.user)
-        messages.success(request, f"{scan} was deleted, with its picture and every answer.")
+        messages.success(request, gettext("%(scan)s was deleted, with its picture and every answer.") % {"scan": scan})
         return redirect("diagnosis:scan_list")
     return render(request, "diagnosis/scan_delete.html", {"scan": scan})

@@ -34,24 +34,6 @@ class QualityIssue(StrEnum):
     CLIPPED = "CLIPPED"
     LOW_CONTRAST = "LOW_CONTRAST"
 
-    @property
-    def sentence(self) -> str:
-        """Say it to the person who reads the answer."""
-        return SENTENCES[self]
-
-
-SENTENCES = {
-    QualityIssue.TOO_SMALL: (
-        f"The picture is small: its shorter side has fewer than the {CANONICAL_SIZE} pixels that the model looks at, "
-        "so fine detail is missing."
-    ),
-    QualityIssue.CLIPPED: (
-        "A large part of the picture is plain black or plain white, so what was there can't be seen; it may have been "
-        "under- or overexposed, or windowed too narrowly."
-    ),
-    QualityIssue.LOW_CONTRAST: "The picture has almost no contrast: nearly all of it is of one grey.",
-}
-
 
 def quality_issues(picture: Image.Image) -> list[QualityIssue]:
     """List what is poor in `picture`, of any mode and size, as it was given: before any squashing or windowing.

@@ -244,6 +244,8 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    # Needs the person who is signed in, and comes before whatever may answer with a page.
+    "diagnosis.localisation.PersonsLanguageAndTimeZone",
     "diagnosis.middleware.StorageAwayMiddleware",
 ]
 
@@ -267,7 +269,14 @@ CRISPY_TEMPLATE_PACK = "bootstrap5"
 # Sessions that know their user, so that they end with the account.
 SESSION_ENGINE = "diagnosis.sessions"
 
+# For whoever chose nothing and whose browser says nothing, for programs, for workers and commands.
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("es", "Español")]
+LOCALE_PATHS = [BASE_DIR / "diagnosis" / "locale"]
+FORMAT_MODULE_PATH = ["diagnosis.formats"]
+LANGUAGE_COOKIE_AGE = 365 * 24 * 3600
+LANGUAGE_COOKIE_HTTPONLY = True
+LANGUAGE_COOKIE_SAMESITE = "Lax"
 TIME_ZONE = "UTC"
 USE_TZ = True
 
@@ -284,10 +293,7 @@ FILE_UPLOAD_PERMISSIONS = 0o644
 
 # Accounts ------------------------------------------------------------------------------------------------------------
 
-AUTHENTICATION_BACKENDS = [
-    "django.contrib.auth.backends.ModelBackend",
-    "allauth.account.auth_backends.AuthenticationBackend",
-]
+AUTHENTICATION_BACKENDS = ["diagnosis.sign_in.SignIn"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
@@ -337,6 +343,7 @@ SITE_HTTPS = _switch("SITE_HTTPS", default=not EMBEDDED)
 SECURE_SSL_REDIRECT = SITE_HTTPS
 SESSION_COOKIE_SECURE = SITE_HTTPS
 CSRF_COOKIE_SECURE = SITE_HTTPS
+LANGUAGE_COOKIE_SECURE = SITE_HTTPS
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if SITE_HTTPS else 0
 SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # asked over plain HTTP from inside the host
 if ALLAUTH_TRUSTED_PROXY_COUNT:
@@ -416,8 +423,9 @@ SPECTACULAR_SETTINGS = {
         "2. `POST` a picture to `/api/v1/scans/`.\n"
         "3. `GET` the address in `Location` after `Retry-After` seconds, until `latest_prediction.state` is SUCCEEDED "
         "(with a label and a probability) or FAILED (with the reason).\n\n"
-        "Every error is problem details (RFC 9457): `code` is for programs, `detail` for people. Unknown parameters "
-        "are refused, not ignored. Scans of others are answered with 404, as if they were not there."
+        "Every error is problem details (RFC 9457): `code` is for programs, `detail` for people. Sentences are in "
+        "English and times in UTC, whatever a request accepts; codes are there to be said in other languages. Unknown "
+        "parameters are refused, not ignored. Scans of others are answered with 404, as if they were not there."
     ),
     "LICENSE": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
     "TAGS": [

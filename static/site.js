@@ -1,5 +1,12 @@
 // Small comforts; every page works without them.
 
+// The server writes dates in this browser's time zone, unless the person chose another one.
+{
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const secure = location.protocol === "https:" ? "; Secure" : "";
+  if (zone) document.cookie = `time_zone=${zone}; Path=/; Max-Age=31536000; SameSite=Lax${secure}`;
+}
+
 // A form is sent once: its button waits and says so.
 document.addEventListener("submit", (event) => {
   const button = event.submitter;

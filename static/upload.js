@@ -8,23 +8,23 @@
   const maxFiles = Number(input.dataset.maxFiles);
   const maxBytes = Number(input.dataset.maxBytes);
   const maxTotal = Number(input.dataset.maxTotal);
-  const rounded = (number) => number.toLocaleString("en", { maximumSignificantDigits: 3 });
+  const rounded = (number) => number.toLocaleString(document.documentElement.lang, { maximumSignificantDigits: 3 });
   const inWords = (bytes) => bytes < 2 ** 20 ? `${Math.ceil(bytes / 2 ** 10)} kB` : `${rounded(bytes / 2 ** 20)} MB`;
   const isArchive = (file) => /\.zip$/i.test(file.name);
 
   const item = (file) => {
     const line = document.createElement("li");
     const tooLarge = file.size > maxBytes && !isArchive(file);
-    line.textContent = `${file.name}, ${inWords(file.size)}${tooLarge ? `: larger than ${inWords(maxBytes)}` : ""}`;
+    line.textContent = `${file.name}, ${inWords(file.size)}`;
+    if (tooLarge) line.append(`: ${input.dataset.largerThan.replace("{size}", inWords(maxBytes))}`);
     line.className = tooLarge ? "text-danger" : "";
     return line;
   };
 
   const problem = (files) => {
-    if (files.length > maxFiles) return `At most ${maxFiles} files can be uploaded at once.`;
+    if (files.length > maxFiles) return input.dataset.tooMany;
     const total = files.reduce((sum, file) => sum + file.size, 0);
-    if (total > maxTotal) return `These files have ${inWords(total)} together; at most ${inWords(maxTotal)} can be uploaded at once.`;
-    return "";
+    return total > maxTotal ? input.dataset.tooLarge.replace("{size}", inWords(total)) : "";
   };
 
   const show = () => {

@@ -21,7 +21,7 @@ def plain_static_files(settings) -> None:
 def test_an_open_page_tells_where_and_when_it_asks_again(client, settings, tmp_path):
     settings.MEDIA_ROOT = tmp_path
     scan = prediction_at(State.QUEUED).scan
-    client.force_login(scan.owner, backend="django.contrib.auth.backends.ModelBackend")
+    client.force_login(scan.owner)
 
     shown = client.get(scan.get_absolute_url()).content.decode()
 

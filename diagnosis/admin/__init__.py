@@ -2,6 +2,7 @@
 
 from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from diagnosis.admin.api_tokens import ApiTokenAdmin
@@ -21,8 +22,8 @@ __all__ = [
     "ScanAdmin",
 ]
 
-admin.site.site_header = "Chest X-ray reader · staff"
-admin.site.site_title = "Chest X-ray reader"
+admin.site.site_header = _("Chest X-ray reader · staff")
+admin.site.site_title = _("Chest X-ray reader")
 # The admin's own log-in counts no failures. Staff sign in at the site's page, which does, and nobody posts a password
 # here: not even a person who is signed in and guesses at another's.
 admin.site.login = secure_admin_login(require_safe(admin.site.login))  # type: ignore[method-assign]

@@ -14,6 +14,8 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from diagnosis.models import AGREED, CORRECTED, PROBABILITY_RANGES, REVIEWED, Prediction
 from diagnosis.states import State
@@ -22,18 +24,18 @@ from diagnosis.states import State
 class ProbabilityFilter(admin.SimpleListFilter):
     """By the probability of PNEUMONIA; the ranges hold their lower end."""
 
-    title = "probability of pneumonia"
+    title = _("probability of pneumonia")
     parameter_name = "probability"
 
     titles = {
-        "under-10": "Under 10 %",
-        "10-50": "10 % to 50 %",
-        "50-90": "50 % to 90 %",
-        "over-90": "90 % and over",
-        "near": "Within 10 points of the operating point",
+        "under-10": _("Under 10 %"),
+        "10-50": _("10 % to 50 %"),
+        "50-90": _("50 % to 90 %"),
+        "over-90": _("90 % and over"),
+        "near": _("Within 10 points of the operating point"),
     }
 
-    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, Any]]:
         """List the ranges."""
         return list(self.titles.items())
 
@@ -45,17 +47,17 @@ class ProbabilityFilter(admin.SimpleListFilter):
 class ReviewFilter(admin.SimpleListFilter):
     """By what people said; of several reviews of one prediction the newest stands."""
 
-    title = "review"
+    title = _("review")
     parameter_name = "review"
 
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
         """List what a prediction may be waiting for or have got."""
         return [
-            ("none", "Answered, not reviewed"),
-            ("missing", "Not reviewed (any state)"),
-            ("any", "Reviewed (any)"),
-            ("agreed", "Agreed"),
-            ("corrected", "Corrected"),
+            ("none", gettext("Answered, not reviewed")),
+            ("missing", gettext("Not reviewed (any state)")),
+            ("any", gettext("Reviewed (any)")),
+            ("agreed", gettext("Agreed")),
+            ("corrected", gettext("Corrected")),
         ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Prediction]) -> QuerySet[Prediction]:
@@ -92,7 +94,7 @@ class LatestBooleanFilter(OfLatest, admin.BooleanFieldListFilter):
 class OwnerFilter(admin.SimpleListFilter):
     """By the scan's owner. People are too many to list: a name in a row chooses, the filter shows who is chosen."""
 
-    title = "owner"
+    title = _("owner")
     parameter_name = "scan__owner__id__exact"
 
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
@@ -101,7 +103,7 @@ class OwnerFilter(admin.SimpleListFilter):
         if not chosen:
             return []
         person = get_user_model().objects.filter(pk=chosen).first() if chosen.isdecimal() else None
-        return [(chosen, person.get_username() if person else "Unknown person")]
+        return [(chosen, person.get_username() if person else gettext("Unknown person"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
         """Keep the rows of the chosen person; none of an unknown one."""
@@ -133,8 +135,8 @@ def owner_link(owner: Any) -> SafeString:
 class DayRangeForm(forms.Form):
     """The first and the last day that count; either may be left open."""
 
-    requested_from = forms.DateField(label="From", required=False, input_formats=["%Y-%m-%d"])
-    requested_to = forms.DateField(label="To", required=False, input_formats=["%Y-%m-%d"])
+    requested_from = forms.DateField(label=_("From"), required=False, input_formats=["%Y-%m-%d"])
+    requested_to = forms.DateField(label=_("To"), required=False, input_formats=["%Y-%m-%d"])
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -145,7 +147,7 @@ class DayRangeForm(forms.Form):
         """Refuse a range that ends before it begins."""
         first, last = self.cleaned_data.get("requested_from"), self.cleaned_data.get("requested_to")
         if first and last and last < first:
-            raise forms.ValidationError("The last day lies before the first.")
+            raise forms.ValidationError(gettext("The last day lies before the first."))
         return self.cleaned_data
 
 
@@ -183,11 +185,11 @@ class DayFilter(admin.ListFilter):
         """Give the usual ranges, each open to the future."""
         today = timezone.localdate()
         starts = {
-            "Any day": None,
-            "Today": today,
-            "Past 7 days": today - timedelta(days=7),
-            "This month": today.replace(day=1),
-            "This year": today.replace(month=1, day=1),
+            gettext("Any day"): None,
+            gettext("Today"): today,
+            gettext("Past 7 days"): today - timedelta(days=7),
+            gettext("This month"): today.replace(day=1),
+            gettext("This year"): today.replace(month=1, day=1),
         }
         for title, start in starts.items():
             chosen = {"requested_from": start.isoformat()} if start else {}
@@ -214,5 +216,5 @@ class DayFilter(admin.ListFilter):
 class RequestedFilter(DayFilter):
     """By the days of the request."""
 
-    title = "day of request"
+    title = _("day of request")
     moment = "requested_at"

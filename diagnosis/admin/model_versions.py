@@ -11,6 +11,8 @@ from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
 from diagnosis import services
@@ -63,15 +65,15 @@ class ModelVersionAdmin(RecordAdmin):
             raise Http404
         if request.method == "POST":
             services.activate_model(model_version=version, activated_by=request.user)
-            self.log_change(request, version, "Made active.")
-            text = (
-                f"New scans are read by {version} from now on. Old answers stay as they are; to read old scans again, "
+            self.log_change(request, version, [{"changed": {"fields": ["Is active"]}}])
+            text = gettext(
+                "New scans are read by %(version)s from now on. Old answers stay as they are; to read old scans again, "
                 "choose “Reprocess with the active model” in the list of scans, or run manage.py reprocess_scans."
             )
-            messages.success(request, text)
+            messages.success(request, text % {"version": version})
             return HttpResponseRedirect(reverse("admin:diagnosis_modelversion_change", args=[version.pk]))
         context = self.admin_site.each_context(request) | {
-            "title": "Make active",
+            "title": gettext("Make active"),
             "subtitle": str(version),
             "opts": self.opts,
             "version": version,
@@ -102,34 +104,36 @@ class ModelVersionAdmin(RecordAdmin):
 
     # What the pages show -----------------------------------------------------------------------------------------
 
-    @admin.display(description="version", ordering="sha256")
+    @admin.display(description=_("version"), ordering="sha256")
     def short_sha256(self, version: ModelVersion) -> str:
         """Show what a person reads out."""
         return version.short_sha256
 
-    @admin.display(description="operating point", ordering="threshold")
+    @admin.display(description=_("operating point"), ordering="threshold")
     def operating_point(self, version: ModelVersion) -> str:
         """Show the probability from which on the label is Pneumonia."""
         return percent(version.threshold)
 
-    @admin.display(description="uncertain band", empty_value="-")
+    @admin.display(description=_("uncertain band"), empty_value="-")
     def uncertain_band(self, version: ModelVersion) -> str | None:
         """Show the probabilities that are called uncertain; older checkpoints know no band."""
         if version.uncertain_low is None:
             return None
-        return f"{percent(version.uncertain_low)} to {percent(version.uncertain_high)}"
+        low, high = percent(version.uncertain_low), percent(version.uncertain_high)
+        return gettext("%(low)s to %(high)s") % {"low": low, "high": high}
 
-    @admin.display(description="model card")
+    @admin.display(description=_("model card"))
     def model_card(self, version: ModelVersion) -> SafeString:
         """Lead to the page that everyone may read."""
         address = version.get_absolute_url()
-        return format_html('<a href="{}">What is known of it, with its figures and curves</a>', address)
+        words = gettext("What is known of it, with its figures and curves")
+        return format_html('<a href="{}">{}</a>', address, words)
 
     def view_on_site(self, version: ModelVersion) -> str:
         """Lead to the model card."""
         return version.get_absolute_url()
 
-    @admin.display(description="predictions")
+    @admin.display(description=_("predictions"))
     def number_of_predictions(self, version: ModelVersion) -> str:
         """Count what was asked of this version, as far as that is quick."""
         return str(CappedCount.of(version.predictions.all()))

@@ -15,6 +15,8 @@ from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from diagnosis import audit, services
@@ -24,6 +26,7 @@ from diagnosis.admin.records import percent, quality, thumbnail
 from diagnosis.admin.reprocessing import ReprocessAdmin
 from diagnosis.audit import Action
 from diagnosis.models import BY_PROBABILITY, Label, Prediction, Review, Scan
+from diagnosis.numbers import written
 from diagnosis.states import State
 
 
@@ -82,7 +85,7 @@ class PredictionAdmin(ReprocessAdmin):
     )
     fieldsets = (
         (
-            "Answer",
+            _("Answer"),
             {
                 "fields": (
                     "state",
@@ -96,8 +99,11 @@ class PredictionAdmin(ReprocessAdmin):
                 )
             },
         ),
-        ("Scan", {"fields": ("scan", "owner_name", "quality")}),
-        ("Request", {"fields": ("id", "trigger", "asked_by", "requested_at", "claimed_at", "attempts", "finished_at")}),
+        (_("Scan"), {"fields": ("scan", "owner_name", "quality")}),
+        (
+            _("Request"),
+            {"fields": ("id", "trigger", "asked_by", "requested_at", "claimed_at", "attempts", "finished_at")},
+        ),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Prediction]:
@@ -142,7 +148,7 @@ class PredictionAdmin(ReprocessAdmin):
         form = ReviewForm(request.POST)
         if not form.is_valid():
             problems = "; ".join(f"{field}: {' '.join(map(str, errors))}" for field, errors in form.errors.items())
-            messages.error(request, f"The review was not recorded. {problems}")
+            messages.error(request, gettext("The review was not recorded. %(problems)s") % {"problems": problems})
             return HttpResponseRedirect(address)
         try:
             review = services.record_review(prediction=prediction, reviewer=request.user, **form.cleaned_data)
@@ -150,9 +156,13 @@ class PredictionAdmin(ReprocessAdmin):
             messages.error(request, str(error))
             return HttpResponseRedirect(address)
         self.log_change(request, prediction, [{"added": {"name": "review", "object": review.get_label_display()}}])
-        said = "you agree with" if review.agrees else f"you see {review.get_label_display()} instead of"
-        text = 'Your review is recorded: {} <a href="{}">{}</a>.'
-        messages.success(request, format_html(text, said, address, f"{prediction.get_label_display()}"))
+        link = format_html('<a href="{}">{}</a>', address, prediction.get_label_display())
+        if review.agrees:
+            said = format_html(gettext("Your review is recorded: you agree with {}."), link)
+        else:
+            text = gettext("Your review is recorded: you see {} instead of {}.")
+            said = format_html(text, review.get_label_display(), link)
+        messages.success(request, said)
         return self.response_post_save_change(request, prediction)
 
     def render_change_form(
@@ -181,64 +191,64 @@ class PredictionAdmin(ReprocessAdmin):
 
     # What the pages show -----------------------------------------------------------------------------------------
 
-    @admin.display(description="picture")
+    @admin.display(description=_("picture"))
     def small_picture(self, prediction: Prediction) -> SafeString:
         """Show the scan's thumbnail."""
         return thumbnail(prediction.scan)
 
-    @admin.display(description="probability", ordering=BY_PROBABILITY)
+    @admin.display(description=_("probability"), ordering=BY_PROBABILITY)
     def chance(self, prediction: Prediction) -> str:
         """Show it as people read it."""
         return percent(prediction.probability)
 
-    @admin.display(description="certainty", empty_value="-")
+    @admin.display(description=_("certainty"), empty_value="-")
     def certainty(self, prediction: Prediction) -> str | None:
         """Say when a human reader is asked for."""
-        return "Uncertain — ask a human reader" if prediction.is_uncertain else None
+        return gettext("Uncertain — ask a human reader") if prediction.is_uncertain else None
 
-    @admin.display(description="picture quality")
+    @admin.display(description=_("picture quality"))
     def quality(self, prediction: Prediction) -> str:
         """Say what is poor in the picture."""
         return quality(prediction.scan)
 
-    @admin.display(description="operating point")
+    @admin.display(description=_("operating point"))
     def operating_point(self, prediction: Prediction) -> str:
         """Show the probability from which on the label is Pneumonia."""
         return percent(prediction.threshold)
 
-    @admin.display(description="review")
+    @admin.display(description=_("review"))
     def verdict(self, prediction: Prediction) -> str:
         """Show what the newest review says of the answer."""
         if not prediction.reviewed_label:
             return "-"
         if prediction.reviewed_label == prediction.label:
-            return "Agreed"
-        return f"Corrected to {prediction.get_reviewed_label_display()}"
+            return gettext("Agreed")
+        return gettext("Corrected to %(label)s") % {"label": prediction.get_reviewed_label_display()}
 
-    @admin.display(description="requested", ordering="requested_at")
+    @admin.display(description=_("requested"), ordering="requested_at")
     def requested(self, prediction: Prediction) -> SafeString:
         """Show day and time in little room: the list has many columns."""
         at = timezone.localtime(prediction.requested_at)
         text = '<time datetime="{}"><span>{}</span> <span>{}</span></time>'
-        return format_html(text, at.isoformat(), f"{at:%Y-%m-%d}", f"{at:%H:%M}")
+        return format_html(text, at.isoformat(), f"{at:%Y-%m-%d}", f"{at:%H:%M %Z}")
 
-    @admin.display(description="version")
+    @admin.display(description=_("version"))
     def read_by(self, prediction: Prediction) -> SafeString:
         """Name the version, without a link that not everyone may follow."""
         version = prediction.model_version
         return format_html("{} <small>({})</small>", version.name, version.short_sha256)
 
-    @admin.display(description="owner")
+    @admin.display(description=_("owner"))
     def owner_name(self, prediction: Prediction) -> SafeString:
         """Name the scan's owner, as a link to all predictions of that person's scans."""
         return owner_link(prediction.scan.owner)
 
-    @admin.display(description="requested by", empty_value="-")
+    @admin.display(description=_("requested by"), empty_value="-")
     def asked_by(self, prediction: Prediction) -> str | None:
         """Name the person who asked; nobody did where a command or an erased user asked."""
         return prediction.requested_by.get_username() if prediction.requested_by else None
 
-    @admin.display(description="time taken", empty_value="-")
+    @admin.display(description=_("time taken"), empty_value="-")
     def reading_time(self, prediction: Prediction) -> str | None:
         """Show how long the model needed."""
-        return None if prediction.milliseconds is None else f"{prediction.milliseconds / 1000:.2f} s"
+        return None if prediction.milliseconds is None else f"{written(prediction.milliseconds / 1000, '.2f')} s"

@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 
 from diagnosis.models import Scan
 from diagnosis.templatetags import probabilities
@@ -54,14 +55,15 @@ class RecordAdmin(admin.ModelAdmin):
 def picture(scan: Scan) -> SafeString:
     """Show the stored picture of `scan`, as wide as the page allows."""
     address = reverse("diagnosis:scan_picture", args=[scan.pk])
-    tag = '<img class="picture" src="{}" width="{}" height="{}" alt="Chest X-ray">'
-    return format_html(tag, address, scan.width, scan.height)
+    tag = '<img class="picture" src="{}" width="{}" height="{}" alt="{}">'
+    return format_html(tag, address, scan.width, scan.height, gettext("Chest X-ray"))
 
 
 def thumbnail(scan: Scan) -> SafeString:
     """Show the small picture of `scan`."""
     address = reverse("diagnosis:scan_thumbnail", args=[scan.pk])
-    return format_html('<img class="thumbnail" src="{}" alt="Thumbnail of {}" loading="lazy">', address, scan)
+    words = gettext("Thumbnail of %(scan)s") % {"scan": scan}
+    return format_html('<img class="thumbnail" src="{}" alt="{}" loading="lazy">', address, words)
 
 
 def percent(probability: float | None) -> str:
@@ -71,4 +73,4 @@ def percent(probability: float | None) -> str:
 
 def quality(scan: Scan) -> str:
     """Say what is poor in the picture of `scan`."""
-    return " ".join(scan.quality_sentences) or "Nothing found"
+    return " ".join(scan.quality_sentences) or gettext("Nothing found")

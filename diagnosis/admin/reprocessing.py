@@ -4,6 +4,8 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from diagnosis import services
 from diagnosis.admin.lists import LongListAdmin
@@ -27,7 +29,7 @@ class ReprocessAdmin(LongListAdmin):
         """Tell whether this person may ask for new predictions."""
         return request.user.has_perm("diagnosis.reprocess_scan")
 
-    @admin.action(permissions=["reprocess"], description="Reprocess with the active model")
+    @admin.action(permissions=["reprocess"], description=_("Reprocess with the active model"))
     def reprocess_with_the_active_model(self, request: HttpRequest, queryset: QuerySet) -> None:
         """Ask for a new prediction of each chosen scan; where one is under way already nothing is added."""
         active = services.active_model_version()
@@ -36,17 +38,21 @@ class ReprocessAdmin(LongListAdmin):
             return
         scans = list(self.scans_of(queryset)[: MOST_AT_ONCE + 1])
         if len(scans) > MOST_AT_ONCE:
-            text = f"At most {MOST_AT_ONCE} scans at once: choose fewer, or run manage.py reprocess_scans."
-            messages.error(request, text)
+            text = gettext("At most %(most)s scans at once: choose fewer, or run manage.py reprocess_scans.")
+            messages.error(request, text % {"most": MOST_AT_ONCE})
             return
         began = timezone.now()
         asked = services.reprocess(scans=scans, model_version=active, trigger=Trigger.ADMIN, requested_by=request.user)
         new = sum(prediction.requested_at >= began for some in asked for prediction in some)
-        text = f"Asked {active} to read {_scans(new)} again."
-        if new < len(scans):
-            text += f" {_scans(len(scans) - new)} still waited for an answer asked for earlier."
-        messages.success(request, f"{text} Earlier answers stay as they are.")
-
-
-def _scans(count: int) -> str:
-    return f"{count} scan{'' if count == 1 else 's'}"
+        text = ngettext(
+            "Asked %(version)s to read %(new)s scan again.", "Asked %(version)s to read %(new)s scans again.", new
+        )
+        said = [text % {"version": active, "new": new}]
+        if waiting := len(scans) - new:
+            text = ngettext(
+                "%(waiting)s scan still waited for an answer asked for earlier.",
+                "%(waiting)s scans still waited for an answer asked for earlier.",
+                waiting,
+            )
+            said.append(text % {"waiting": waiting})
+        messages.success(request, " ".join([*said, gettext("Earlier answers stay as they are.")]))

@@ -9,6 +9,8 @@ from django.contrib.auth.models import User
 from django.db.models import F, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from diagnosis import audit, services
 from diagnosis.admin.filters import LatestBooleanFilter, LatestChoicesFilter
@@ -42,12 +44,12 @@ class PredictionInline(admin.TabularInline):
         """Refuse: answers stay as they are."""
         return False
 
-    @admin.display(description="probability of pneumonia")
+    @admin.display(description=_("probability of pneumonia"))
     def chance(self, prediction: Prediction) -> str:
         """Show it as people read it."""
         return percent(prediction.probability)
 
-    @admin.display(description="model version")
+    @admin.display(description=_("model version"))
     def read_by(self, prediction: Prediction) -> str:
         """Name the version, without a link that not everyone may follow."""
         return str(prediction.model_version)
@@ -128,45 +130,46 @@ class ScanAdmin(NamelessAdmin, ReprocessAdmin):
         """Lead to the page that the owner sees."""
         return scan.get_absolute_url()
 
-    @admin.display(description="picture")
+    @admin.display(description=_("picture"))
     def small_picture(self, scan: Scan) -> SafeString:
         """Show the small picture."""
         return thumbnail(scan)
 
-    @admin.display(description="picture")
+    @admin.display(description=_("picture"))
     def large_picture(self, scan: Scan) -> SafeString:
         """Show the stored picture."""
         return picture(scan)
 
-    @admin.display(description="name")
+    @admin.display(description=_("name"))
     def name(self, scan: Scan) -> str:
         """Show the name of the file that was given."""
-        return scan.original_name
+        return scan.file_name
 
-    @admin.display(description="owner")
+    @admin.display(description=_("owner"))
     def owner_name(self, scan: Scan) -> str:
         """Name the owner, without a link that not everyone may follow."""
         return scan.owner.get_username()
 
-    @admin.display(description="latest state")
+    @admin.display(description=_("latest state"))
     def state(self, scan: Scan) -> str:
         """Show where the newest prediction stands."""
-        return scan.latest_prediction.get_state_display() if scan.latest_prediction else "Not asked for"
+        return scan.latest_prediction.get_state_display() if scan.latest_prediction else gettext("Not asked for")
 
-    @admin.display(description="latest label", empty_value="-")
+    @admin.display(description=_("latest label"), empty_value="-")
     def label(self, scan: Scan) -> str:
         """Show what the newest prediction says; nothing while it says nothing."""
         latest = scan.latest_prediction
         if latest is None:
             return ""
-        return f"{latest.get_label_display()}, uncertain" if latest.is_uncertain else latest.get_label_display()
+        label = latest.get_label_display()
+        return gettext("%(label)s, uncertain") % {"label": label} if latest.is_uncertain else label
 
-    @admin.display(description="picture quality")
+    @admin.display(description=_("picture quality"))
     def quality(self, scan: Scan) -> str:
         """Say what is poor in the picture."""
         return quality(scan)
 
-    @admin.display(description="size")
+    @admin.display(description=_("size"))
     def size(self, scan: Scan) -> str:
         """Show the stored picture's sides."""
-        return f"{scan.width} × {scan.height} pixels"
+        return gettext("%(width)s × %(height)s pixels") % {"width": scan.width, "height": scan.height}

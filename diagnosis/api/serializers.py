@@ -7,12 +7,11 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.reverse import reverse
 
-from diagnosis import intake
+from diagnosis import intake, quality
 from diagnosis.api.paging import PageQuery, Strict
 from diagnosis.dicom.kept import MODALITIES, PHOTOMETRIC, VIEWS
 from diagnosis.models import Label, ModelVersion, Prediction, Review, Scan, ScanQuerySet
 from diagnosis.states import FailureReason, State, Trigger
-from ml.quality import QualityIssue
 
 DISCLAIMER = (
     "For education and research only. Not a medical device: never use an answer to decide about a person's care. "
@@ -99,7 +98,7 @@ class QualityIssues(serializers.Field):
 
     def to_representation(self, codes: list[str]) -> list[dict[str, str]]:
         """Give each with its sentence; codes of another version are passed over."""
-        return [{"code": issue.value, "sentence": issue.sentence} for issue in QualityIssue if issue in codes]
+        return [{"code": issue.value, "sentence": said} for issue, said in quality.sentences(codes).items()]
 
 
 class PredictionSerializer(serializers.ModelSerializer):

@@ -74,10 +74,13 @@ def _answer(data: bytes, *, max_pixels: int, min_side: int) -> tuple[dict[str, A
     try:
         return read(data, max_pixels=max_pixels, min_side=min_side)
     except Refusal as refusal:
-        return {"refusal": [refusal.code, str(refusal)]}, b""
+        return _refused(refusal)
     except Exception:  # noqa: BLE001  # hostile bytes raise nearly every built-in exception, with their text in it
-        unknown = damaged()
-        return {"refusal": [unknown.code, str(unknown)]}, b""
+        return _refused(damaged())
+
+
+def _refused(refusal: Any) -> tuple[dict[str, Any], bytes]:
+    return {"refusal": [refusal.code, refusal.sentence, refusal.values]}, b""
 
 
 def read(data: bytes, *, max_pixels: int, min_side: int) -> tuple[dict[str, Any], bytes]:
@@ -137,7 +140,9 @@ def _inflated(data: bytes, max_unpacked: int) -> bytes:
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     unpacked = inflater.decompress(data, max_unpacked)
     if inflater.unconsumed_tail:
-        raise too_many_pixels("This DICOM file unpacks to far more than is accepted")
+        raise too_many_pixels(
+            "This DICOM file unpacks to far more than is accepted; scale it down and upload it again."
+        )
     if not inflater.eof:
         raise damaged()
     return unpacked

@@ -12,7 +12,7 @@ from typing import Any
 from pydicom import Dataset
 
 from diagnosis.dicom.kept import MILLIMETRES, MODALITIES, OLDEST, PHOTOMETRIC, Facts
-from diagnosis.refusals import Refusal
+from diagnosis.refusals import Refusal, gettext_noop
 
 # Every element that is read; all others are passed over unread: names, dates, numbers, private ones, overlays, icons.
 # The body part, the orientation and two dates are looked at and not kept.
@@ -41,20 +41,20 @@ PLAIN_CLASSES = {
 
 # Only these are named to the user: whatever else stands there may be anything.
 OTHER_MODALITIES = {
-    "CT": "computed tomography (CT)",
-    "MR": "magnetic resonance (MR)",
-    "US": "ultrasound (US)",
-    "MG": "mammography (MG)",
-    "NM": "nuclear medicine (NM)",
-    "PT": "positron emission tomography (PT)",
-    "XA": "angiography (XA)",
-    "RF": "fluoroscopy (RF)",
-    "RG": "a digitised film (RG)",
-    "IO": "a dental X-ray (IO)",
-    "PX": "a dental X-ray (PX)",
-    "XC": "a photograph (XC)",
-    "SC": "a secondary capture (SC)",
-    "OT": "another kind (OT)",
+    "CT": gettext_noop("computed tomography (CT)"),
+    "MR": gettext_noop("magnetic resonance (MR)"),
+    "US": gettext_noop("ultrasound (US)"),
+    "MG": gettext_noop("mammography (MG)"),
+    "NM": gettext_noop("nuclear medicine (NM)"),
+    "PT": gettext_noop("positron emission tomography (PT)"),
+    "XA": gettext_noop("angiography (XA)"),
+    "RF": gettext_noop("fluoroscopy (RF)"),
+    "RG": gettext_noop("a digitised film (RG)"),
+    "IO": gettext_noop("a dental X-ray (IO)"),
+    "PX": gettext_noop("a dental X-ray (PX)"),
+    "XC": gettext_noop("a photograph (XC)"),
+    "SC": gettext_noop("a secondary capture (SC)"),
+    "OT": gettext_noop("another kind (OT)"),
 }
 DOCUMENTS = {"SR", "DOC", "PR", "KO", "PLAN", "REG", "RTPLAN", "RTSTRUCT", "ECG", "HD", "AU"}
 
@@ -134,10 +134,15 @@ def _modality(dataset: Dataset) -> str:
         return modality
     if not modality and kind is not None:
         return kind
-    said = f"is {OTHER_MODALITIES[modality]}" if modality in OTHER_MODALITIES else "was not made as a plain X-ray"
+    if modality in OTHER_MODALITIES:
+        raise Refusal(
+            "WRONG_MODALITY",
+            "This DICOM file says that it is %(kind)s; only plain X-rays (CR, DX or DR) are accepted.",
+            kind=OTHER_MODALITIES[modality],
+        )
     raise Refusal(
         "WRONG_MODALITY",
-        f"This DICOM file says that it {said}; only plain X-rays (CR, DX or DR) are accepted.",
+        "This DICOM file says that it was not made as a plain X-ray; only plain X-rays (CR, DX or DR) are accepted.",
     )
 
 

@@ -45,7 +45,10 @@ def levels_of(dataset: Dataset, syntax: UID, *, max_pixels: int, min_side: int) 
     """Decode the picture in `dataset` and show it through its window; raises Refusal, or what the decoders raise."""
     if not value_of(dataset, "PixelData"):
         if "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset:
-            raise _unsupported_pixels("as floating-point numbers")
+            raise Refusal(
+                "UNSUPPORTED_PIXELS",
+                "This DICOM file stores its pixels as floating-point numbers; export it with 16 bits or fewer.",
+            )
         raise Refusal("NO_PIXELS", "This DICOM file holds no picture; upload the file of the X-ray itself.")
     rows, columns = (int(number_of(dataset, side) or 0) for side in ("Rows", "Columns"))
     if rows <= 0 or columns <= 0:
@@ -53,7 +56,7 @@ def levels_of(dataset: Dataset, syntax: UID, *, max_pixels: int, min_side: int) 
     check_sides("DICOM", columns, rows, max_pixels=max_pixels, min_side=min_side)
     stored = int(number_of(dataset, "BitsStored") or number_of(dataset, "BitsAllocated") or 0)
     if not 0 < stored <= MOST_BITS:
-        raise _unsupported_pixels(f"with more than {MOST_BITS} bits") if stored else damaged()
+        raise _too_deep() if stored else damaged()
     array = _decoded(dataset, syntax)
     if array.ndim == 3 and array.shape[2] == 3:
         return Levels(_eight_bit_colours(array, stored))
@@ -65,8 +68,12 @@ def levels_of(dataset: Dataset, syntax: UID, *, max_pixels: int, min_side: int) 
     return _shown(array, dataset, stored=stored, compressed=syntax.is_compressed)
 
 
-def _unsupported_pixels(how: str) -> Refusal:
-    return Refusal("UNSUPPORTED_PIXELS", f"This DICOM file stores its pixels {how}; export it with 16 bits or fewer.")
+def _too_deep() -> Refusal:
+    return Refusal(
+        "UNSUPPORTED_PIXELS",
+        "This DICOM file stores its pixels with more than %(most)s bits; export it with 16 bits or fewer.",
+        most=MOST_BITS,
+    )
 
 
 def _decoded(dataset: Dataset, syntax: UID) -> np.ndarray:

@@ -147,6 +147,7 @@ def _too_slow() -> Refusal:
 
 def _picture(answer: dict[str, Any], levels: bytes) -> DicomPicture:
     if "refusal" in answer:
-        raise Refusal(*answer["refusal"])
+        code, sentence, values = answer["refusal"]
+        raise Refusal(code, sentence, **values)
     picture = Image.frombytes(answer["mode"], tuple(answer["size"]), levels)
     return DicomPicture(picture, for_display=answer["for_display"], facts=Facts(**answer["facts"]))

@@ -1,6 +1,9 @@
 """How a probability is written for people."""
 
 from django import template
+from django.utils.translation import gettext
+
+from diagnosis.numbers import written
 
 register = template.Library()
 
@@ -12,10 +15,14 @@ def percent(probability: float) -> str:
     The space before the sign does not break.
     """
     if probability < 0.001:
-        return "less than 0.1\N{NO-BREAK SPACE}%"
+        return gettext("less than %(share)s") % {"share": _written(0.1)}
     if probability > 0.999:
-        return "more than 99.9\N{NO-BREAK SPACE}%"
-    return f"{100 * probability:.1f}\N{NO-BREAK SPACE}%"
+        return gettext("more than %(share)s") % {"share": _written(99.9)}
+    return _written(100 * probability)
+
+
+def _written(share: float) -> str:
+    return f"{written(share, '.1f')}\N{NO-BREAK SPACE}%"
 
 
 @register.simple_tag

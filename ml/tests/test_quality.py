@@ -67,13 +67,6 @@ def test_a_16_bit_picture_of_few_levels_has_no_contrast():
     assert QualityIssue.LOW_CONTRAST in quality_issues(chest_like_16_bit(bits=5))
 
 
-@pytest.mark.parametrize("issue", QualityIssue)
-def test_every_issue_has_a_sentence_for_the_reader(issue):
-    assert "picture" in issue.sentence
-    assert issue.sentence.endswith(".")
-    assert len({other.sentence for other in QualityIssue}) == len(QualityIssue)
-
-
 @pytest.mark.parametrize("name", ["china.jpg", "flower.jpg"])
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "CMYK"])
 def test_a_photograph_has_colours(name, mode):

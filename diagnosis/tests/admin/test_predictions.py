@@ -55,7 +55,7 @@ def test_a_failed_prediction_shows_its_reason_and_no_number(client, rita, alice)
     failed = prediction_at(State.FAILED, scan_of(alice), reason=FailureReason.TIMED_OUT)
     client.force_login(rita)
     text = text_at(client, page_of(failed))
-    assert FailureReason.TIMED_OUT.label in text
+    assert str(FailureReason.TIMED_OUT.label) in text
     assert '<svg class="chance"' not in text
     assert not re.search(r"\d %", text)
 

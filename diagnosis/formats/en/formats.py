@@ -1,0 +1,8 @@
+"""Dates in English: 2 March 2026, 09:14 UTC."""
+
+DATE_FORMAT = "j F Y"
+TIME_FORMAT = "H:i"
+DATETIME_FORMAT = "j F Y, H:i T"
+SHORT_DATE_FORMAT = "j M Y"
+SHORT_DATETIME_FORMAT = "j M Y, H:i T"
+YEAR_MONTH_FORMAT = "F Y"
