@@ -11,6 +11,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 from django.utils.text import smart_split, unescape_string_literal
+from django.utils.translation import gettext_lazy as _
 
 from diagnosis.admin.records import RecordAdmin
 from diagnosis.pages import page_of
@@ -18,7 +19,7 @@ from diagnosis.pages import page_of
 # Up to so many people whose name holds the searched word, their scans are looked up by them.
 FEW_OWNERS = 100
 
-SEARCHED = (
+SEARCHED = _(
     "Owner, reference, file name, or the whole id of a scan or a prediction. A whole user name finds what is that "
     "person's; in quotes it is looked for everywhere."
 )

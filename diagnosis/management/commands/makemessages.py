@@ -12,6 +12,8 @@ class Command(makemessages.Command):
     """Adds the sentences of refusals, which are no calls of gettext, and defaults that fit this project."""
 
     xgettext_options = [*makemessages.Command.xgettext_options, "--keyword=Refusal:2", "--keyword=too_many_pixels:1"]
+    # A guess from a similar text has to be found and mended; a gap is found by the tests.
+    msgmerge_options = [*makemessages.Command.msgmerge_options, "--no-fuzzy-matching"]
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Take all languages, drop what is not used any more, name files without their lines, which change often."""
