@@ -36,7 +36,7 @@ def levels_of(picture: Image.Image) -> Levels:
     if picture.mode not in DEEP_MODES:
         return Levels(white, 0, white, 0, white)
     black_from, white_from = shown_window(picture)
-    lowest, highest = picture.getextrema()
+    lowest, highest = np.asarray(picture).min(), np.asarray(picture).max()
     return Levels(white, lowest, highest, black_from, white_from)
 
 
