@@ -5,6 +5,7 @@ from django.urls import path
 from diagnosis import account, views
 from diagnosis.api.documentation import DocumentationPage
 from diagnosis.audit import pages as audit_pages
+from diagnosis.export import views as export
 
 app_name = "diagnosis"
 
@@ -22,6 +23,13 @@ urlpatterns = [
         views.prediction_heatmap,
         name="prediction_heatmap",
     ),
+    path(
+        "scans/<uuid:scan_id>/predictions/<uuid:prediction_id>/report.pdf",
+        export.prediction_report,
+        name="prediction_report",
+    ),
+    path("scans/export.csv", export.history_csv, name="history_csv"),
+    path("scans/export.json", export.history_json, name="history_json"),
     path("scans/<uuid:scan_id>/delete/", views.scan_delete, name="scan_delete"),
     path("scans/<uuid:scan_id>/events/", audit_pages.scan_events, name="scan_events"),
     path("uploads/<uuid:upload_id>/", views.upload_detail, name="upload_detail"),
@@ -30,6 +38,7 @@ urlpatterns = [
     path("accounts/erase/", account.erase, name="account_erase"),
     path("accounts/preferences/", account.preferences_change, name="preferences_change"),
     path("language/", account.language, name="language"),
+    path("accounts/everything.zip", export.everything, name="everything"),
     path("accounts/token/", account.token_new, name="token_new"),
     path("accounts/token/revoke/", account.token_revoke, name="token_revoke"),
     path("api-docs/", DocumentationPage.as_view(), name="api_docs"),

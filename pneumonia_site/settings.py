@@ -392,6 +392,11 @@ if os.environ.get("RETENTION_DAYS", "").strip():
     if RETENTION_DAYS > 36_500:
         raise ImproperlyConfigured(f"RETENTION_DAYS is {RETENTION_DAYS}, more than a century; leave it empty instead.")
 
+# Downloads of whole histories: how many at once in a web process, whose other threads stay free for pages, and how long
+# (seconds) one may take before it is cut off.
+EXPORTS_AT_ONCE = _whole_number("EXPORTS_AT_ONCE", 2)
+EXPORT_MAX_SECONDS = _whole_number("EXPORT_MAX_SECONDS", 1800)
+
 # The API for programs ------------------------------------------------------------------------------------------------
 
 # Of one user in a minute.

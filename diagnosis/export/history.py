@@ -7,6 +7,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from django.db.models import Prefetch
@@ -60,24 +61,124 @@ COLUMNS = {
 }
 
 
-class ReviewedPredictionSerializer(PredictionSerializer):
-    """An answer with every review of it, newest first, instead of the newest alone."""
+class Words:
+    """Scans in the words of the API, but with every answer and every review, newest first, not only the last."""
 
-    reviews = ReviewSerializer(many=True, read_only=True)
+    def __init__(self, request: HttpRequest) -> None:
+        context = {"request": request}
+        self._scans, self._answers = ScanSerializer(context=context), PredictionSerializer(context=context)
+        self._scans.fields.pop("latest_prediction")
+        self._answers.fields.pop("review")
 
-    class Meta(PredictionSerializer.Meta):
-        fields = tuple("reviews" if name == "review" else name for name in PredictionSerializer.Meta.fields)
-        read_only_fields = fields
+    def of(self, scan: Scan) -> dict[str, Any]:
+        """Give a scan of scans_of."""
+        answers = list(scan.predictions.all())
+        # It was fetched with the others; the serializer shall not ask for it again.
+        scan.latest_prediction = next((answer for answer in answers if answer.pk == scan.latest_prediction_id), None)
+        told = []
+        for answer in answers:
+            reviews = ReviewSerializer(answer.reviews.all(), many=True).data
+            told.append(self._answers.to_representation(answer) | {"reviews": reviews})
+        return self._scans.to_representation(scan) | {"predictions": told}
 
 
-ReviewedPredictionSerializer._declared_fields.pop("review", None)
+def scans_of(owner: Any) -> Iterator[Scan]:
+    """Give the scans of `owner`, the oldest first, with all that is told of them; four queries for each page."""
+    answers = Prediction.objects.select_related("model_version").defer("model_version__metadata")
+    scans = Scan.objects.filter(owner=owner).select_related("owner")
+    return oldest_first(
+        scans.prefetch_related(Prefetch("predictions", answers), "predictions__reviews"), by="created_at"
+    )
 
 
-class ScanWithAnswersSerializer(ScanSerializer):
-    """A scan with every answer, newest first, instead of the latest alone."""
+def as_csv(owner: Any) -> Iterator[bytes]:
+    """Give the history as a CSV file (UTF-8 with a byte order mark, lines as RFC 4180 has them), page by page."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, COLUMNS)
+    buffer.write(BYTE_ORDER_MARK)
+    writer.writeheader()
+    for batch in batches(scans_of(owner)):
+        for scan in batch:
+            writer.writerows(rows_of(scan))
+        yield buffer.getvalue().encode()
+        buffer.seek(0)
+        buffer.truncate()
+    yield buffer.getvalue().encode()
 
-    predictions = ReviewedPredictionSerializer(many=True, read_only=True)
 
-    class Meta(ScanSerializer.Meta):
-        fields = tuple("predictions" if name == "latest_prediction" else name for name in ScanSerializer.Meta.fields)
-        read_only_fields = fields
+def as_json(owner: Any, request: HttpRequest) -> Iterator[bytes]:
+    """Give the history as one JSON object, page by page; the addresses in it are on the site of `request`."""
+    head = {
+        "exported_at": timezone.now().isoformat(),
+        "owner": owner.get_username(),
+        "site": request.build_absolute_uri("/"),
+        "disclaimer": DISCLAIMER,
+    }
+    yield (json.dumps(head, ensure_ascii=False, indent=1)[:-2] + ',\n "scans": [').encode()
+    words = Words(request)
+    comma = "\n"
+    for batch in batches(scans_of(owner)):
+        text = io.StringIO()
+        for scan in batch:
+            text.write(comma + json.dumps(words.of(scan), ensure_ascii=False))
+            comma = ",\n"
+        yield text.getvalue().encode()
+    yield b"\n ]\n}\n"
+
+
+def batches(scans: Iterator[Scan]) -> Iterator[list[Scan]]:
+    """Give them by the hundred: so much is sent at once."""
+    while batch := list(islice(scans, 100)):
+        yield batch
+
+
+def rows_of(scan: Scan) -> Iterator[dict[str, Any]]:
+    """Give a row of COLUMNS for each answer on `scan`, the oldest first, or one for the scan alone."""
+    about_scan = {
+        "scan": scan.pk,
+        "given_at": scan.created_at.isoformat(),
+        "reference": harmless(scan.reference),
+        "original_name": harmless(scan.original_name),
+        "sha256": scan.sha256,
+        "width": scan.width,
+        "height": scan.height,
+        "quality_issues": " ".join(issue for issue in QualityIssue if issue in scan.quality_issues),
+        "modality": scan.modality,
+        "view_position": scan.view_position,
+        "photometric_interpretation": scan.photometric_interpretation,
+        "row_spacing": scan.row_spacing,
+        "column_spacing": scan.column_spacing,
+        "patient_age": scan.patient_age,
+    }
+    answers = list(scan.predictions.all())
+    if not answers:
+        yield about_scan
+    for prediction in reversed(answers):
+        yield about_scan | _about(prediction)
+
+
+def _about(prediction: Prediction) -> dict[str, Any]:
+    review = next(iter(prediction.reviews.all()), None)
+    return {
+        "prediction": prediction.pk,
+        "trigger": prediction.trigger,
+        "requested_at": prediction.requested_at.isoformat(),
+        "finished_at": prediction.finished_at.isoformat() if prediction.finished_at else "",
+        "state": prediction.state,
+        "label": prediction.label,
+        "probability": prediction.probability,
+        "confidence": prediction.confidence,
+        "threshold": prediction.threshold,
+        "uncertain": str(prediction.is_uncertain).lower() if prediction.label else "",
+        "failure": prediction.reason,
+        "model_version": harmless(prediction.model_version.name),
+        "model_sha256": prediction.model_version.sha256,
+        "milliseconds": prediction.milliseconds,
+        "reviewed_label": review.label if review else "",
+        "reviewed_at": review.created_at.isoformat() if review else "",
+    }
+
+
+def harmless(text: str) -> str:
+    """Give `text` as a cell that no spreadsheet takes for a formula: an apostrophe stands before one."""
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text

@@ -3,6 +3,8 @@
 import base64
 import io
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -15,6 +17,7 @@ from django.utils.translation import gettext
 from PIL import Image
 
 from diagnosis.export.report import Fact, Report
+from diagnosis.files import StorageAway
 from diagnosis.models import Prediction
 from ml.preprocess import eight_bit
 
@@ -27,9 +30,6 @@ MOST_PIXELS = (661, 583)
 HEATMAP_STRENGTH = 0.6
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-# For archives, and for readers who don't see the page.
-STANDARDS = ["a-2a", "ua-1"]
 
 
 @dataclass(frozen=True)
@@ -69,12 +69,18 @@ def _compiled(report: Report, pictures: list[Shown]) -> bytes:
         "pictures": [asdict(shown) for shown in pictures],
     }
     changed_at = words.pop("changed_at").replace(microsecond=0)
-    return _pdf(TEMPLATE, inputs={"report": json.dumps(words)}, timestamp=changed_at)
+    return _pdf(TEMPLATE.read_bytes(), inputs={"report": json.dumps(words)}, timestamp=changed_at)
 
 
-def _pdf(template: Path | bytes, *, inputs: dict[str, str], timestamp: datetime) -> bytes:
+def _pdf(template: bytes, *, inputs: dict[str, str], timestamp: datetime) -> bytes:
     return typst.compile(
-        template, format="pdf", font_paths=fonts(), sys_inputs=inputs, pdf_standards=STANDARDS, timestamp=timestamp
+        template,
+        format="pdf",
+        font_paths=fonts(),
+        sys_inputs=inputs,
+        timestamp=timestamp,
+        # For archives, and for readers who don't see the page.
+        pdf_standards=["a-2a", "ua-1"],
     )
 
 
@@ -103,34 +109,46 @@ def is_printable(words: str) -> bool:
 
 def pictures_of(prediction: Prediction) -> list[Shown]:
     """Give the picture, and beside it the picture under its heatmap; none of what is missing or damaged."""
-    try:
+    with suppress(Unusable):
         picture = _for_print(prediction.scan.picture)
-    except (FileNotFoundError, ValueError, SyntaxError, Image.UnidentifiedImageError):
-        return []
-    found = [
-        _shown(
-            picture,
-            alt=gettext("The X-ray of this scan, as it was stored"),
-            caption=gettext("The picture as it was stored."),
-        )
-    ]
-    if prediction.heatmap:
-        try:
-            heated = _under_heatmap(picture, prediction.heatmap)
-        except (FileNotFoundError, ValueError, SyntaxError, Image.UnidentifiedImageError):
-            return found
-        found.append(
+        found = [
             _shown(
-                heated,
-                alt=gettext("The same picture under the heatmap: where the model looked"),
-                caption=gettext("The brighter a region, the more it counted (Grad-CAM)."),
+                picture,
+                alt=gettext("The X-ray of this scan, as it was stored"),
+                caption=gettext("The picture as it was stored."),
             )
-        )
-    return found
+        ]
+        if prediction.heatmap:
+            with suppress(Unusable):
+                found.append(
+                    _shown(
+                        _under_heatmap(picture, prediction.heatmap),
+                        alt=gettext("The same picture under the heatmap: where the model looked"),
+                        caption=gettext("The brighter a region, the more it counted (Grad-CAM)."),
+                    )
+                )
+        return found
+    return []
+
+
+class Unusable(Exception):
+    """A stored picture is missing or damaged, for good."""
+
+
+@contextmanager
+def _opened(stored: FieldFile) -> Iterator[Image.Image]:
+    """Open a stored PNG. Raises Unusable, or StorageAway for what may pass."""
+    try:
+        with stored.storage.open(stored.name or "") as file, Image.open(file, formats=["PNG"]) as picture:
+            yield picture
+    except StorageAway:
+        raise
+    except (OSError, ValueError, SyntaxError) as error:  # what Pillow raises depends on what is damaged
+        raise Unusable from error
 
 
 def _for_print(stored: FieldFile) -> Image.Image:
-    with stored.storage.open(stored.name or "") as file, Image.open(file, formats=["PNG"]) as picture:
+    with _opened(stored) as picture:
         share = min(1.0, *(most / side for most, side in zip(MOST_PIXELS, picture.size, strict=True)))
         width, height = (max(1, round(share * side)) for side in picture.size)
         return eight_bit(picture, (width, height))
@@ -138,7 +156,7 @@ def _for_print(stored: FieldFile) -> Image.Image:
 
 def _under_heatmap(picture: Image.Image, stored: FieldFile) -> Image.Image:
     """Lay the stored heatmap, stretched, over the grey `picture`; gives RGB of the same size."""
-    with stored.storage.open(stored.name or "") as file, Image.open(file, formats=["PNG"]) as opened:
+    with _opened(stored) as opened:
         heatmap = opened.convert("RGBA").resize(picture.size, Image.Resampling.BICUBIC)
     strength = heatmap.getchannel("A").point(lambda level: HEATMAP_STRENGTH * level)
     return Image.composite(heatmap.convert("RGB"), picture.convert("RGB"), strength)

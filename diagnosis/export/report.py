@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import cast
 
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -143,9 +144,9 @@ def report_of(prediction: Prediction, *, address: str) -> Report:
 
 def answer_of(prediction: Prediction) -> Answer:
     """Give the label with its numbers, as the page of the scan does."""
-    probability, threshold, confidence = prediction.probability, prediction.threshold, prediction.confidence
-    assert probability is not None and threshold is not None and confidence is not None  # noqa: S101 - the row's rule
-    sure = percent(confidence)
+    # An answer has both; a constraint of the database says so.
+    probability, threshold = cast(float, prediction.probability), cast(float, prediction.threshold)
+    sure = percent(cast(float, prediction.confidence))
     if prediction.is_pneumonia:
         sentence = gettext("The model is %(sure)s confident that the picture shows signs of pneumonia.")
     else:
@@ -239,9 +240,7 @@ def reading_of(prediction: Prediction, reviews: list[Review]) -> list[Fact]:
         found.append(Fact(gettext("Operating point"), percent(prediction.threshold or 0)))
         if band := band_of(prediction):
             low, high = (percent(edge) for edge in band)
-            found.append(
-                Fact(gettext("Uncertain band"), gettext("%(low)s to %(high)s") % {"low": low, "high": high})
-            )
+            found.append(Fact(gettext("Uncertain band"), gettext("%(low)s to %(high)s") % {"low": low, "high": high}))
         found.append(Fact(gettext("Review"), review_words(reviews)))
     return found
 
@@ -261,11 +260,11 @@ def review_words(reviews: list[Review]) -> str:
     if len(last) == 1:
         verdict = verdict_words(agrees=reviews[0].agrees, label=reviews[0].get_label_display())
         return gettext("Reviewed by a reader on %(date)s: %(verdict)s.") % {"date": date, "verdict": verdict}
-    verdicts = Counter(verdict_words(agrees=review.agrees, label=review.get_label_display()) for review in last.values())
+    verdicts = [verdict_words(agrees=review.agrees, label=review.get_label_display()) for review in last.values()]
     return gettext("Reviewed by %(count)d readers, last on %(date)s (%(verdicts)s).") % {
         "count": len(last),
         "date": date,
-        "verdicts": "; ".join(f"{verdict}: {number}" for verdict, number in verdicts.most_common()),
+        "verdicts": "; ".join(f"{verdict}: {number}" for verdict, number in Counter(verdicts).most_common()),
     }
 
 

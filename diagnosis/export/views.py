@@ -1,0 +1,87 @@
+"""The downloads: who may have what, under which name, and how often."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_GET, require_safe
+
+from diagnosis.export import archive, history
+from diagnosis.export.page import pictures_of, typeset
+from diagnosis.export.report import NotFinished, report_of
+from diagnosis.export.turns import RETRY_SECONDS, Busy, Stream, Turn
+from diagnosis.models import Prediction, Scan
+from diagnosis.views import private_page
+
+
+@require_safe
+@private_page
+def prediction_report(request: HttpRequest, scan_id: UUID, prediction_id: UUID) -> HttpResponse:
+    """Give the report of an answer as a PDF; 404 while there is none."""
+    scan = get_object_or_404(Scan.objects.visible_to(request.user), pk=scan_id)
+    prediction = get_object_or_404(reportable(scan), pk=prediction_id)
+    try:
+        pdf = report_pdf(prediction, request)
+    except NotFinished as error:
+        raise Http404(str(error)) from error
+    return pdf_response(pdf, prediction)
+
+
+def reportable(scan: Scan) -> Any:
+    """Give the predictions on `scan` with all that a report tells."""
+    rows = scan.predictions.select_related("scan", "model_version").defer("model_version__metadata")
+    return rows.prefetch_related("reviews")
+
+
+def report_pdf(prediction: Prediction, request: HttpRequest) -> bytes:
+    """Give the page, with the address of its scan on the site of `request`. Raises NotFinished."""
+    address = request.build_absolute_uri(prediction.scan.get_absolute_url())
+    report = report_of(prediction, address=address)
+    return typeset(report, pictures_of(prediction))
+
+
+def pdf_response(pdf: bytes, prediction: Prediction) -> HttpResponse:
+    """Hand out a report under a name that tells nothing of a person."""
+    name = f"report-{prediction.pk.hex[:8]}.pdf"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "X-Content-Type-Options": "nosniff"}
+    return HttpResponse(pdf, content_type="application/pdf", headers=headers)
+
+
+@require_GET
+@private_page
+def history_csv(request: HttpRequest) -> HttpResponseBase:
+    """Give the own history as a table."""
+    return _download(request, "scans.csv", "text/csv; charset=utf-8", partial(history.as_csv, request.user))
+
+
+@require_GET
+@private_page
+def history_json(request: HttpRequest) -> HttpResponseBase:
+    """Give the own history in the words of the API."""
+    return _download(request, "scans.json", "application/json", partial(history.as_json, request.user, request))
+
+
+@require_GET
+@private_page
+def everything(request: HttpRequest) -> HttpResponseBase:
+    """Give all that the site holds of who asks."""
+    return _download(
+        request, "everything.zip", "application/zip", partial(archive.everything_of, request.user, request)
+    )
+
+
+def _download(
+    request: HttpRequest, name: str, content_type: str, parts: Callable[[], Iterator[bytes]]
+) -> HttpResponseBase:
+    """Send `parts` as they are made; 429 while it is not this person's turn."""
+    try:
+        turn = Turn.take(request.user)
+    except Busy as error:
+        response = render(request, "diagnosis/export_busy.html", {"sentence": str(error)}, status=429)
+        response["Retry-After"] = str(RETRY_SECONDS)
+        return response
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "X-Content-Type-Options": "nosniff"}
+    return StreamingHttpResponse(Stream(parts(), turn), content_type=content_type, headers=headers)
