@@ -20,6 +20,9 @@ from diagnosis.batch import oldest_first
 from diagnosis.models import Prediction, Scan
 from ml.quality import QualityIssue
 
+# Scans that are sent in one piece.
+AT_ONCE = 100
+
 # A spreadsheet takes a cell that begins so for a formula, and may run it.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
@@ -127,8 +130,8 @@ def as_json(owner: Any, request: HttpRequest) -> Iterator[bytes]:
 
 
 def batches(scans: Iterator[Scan]) -> Iterator[list[Scan]]:
-    """Give them by the hundred: so much is sent at once."""
-    while batch := list(islice(scans, 100)):
+    """Give as many as are sent at once."""
+    while batch := list(islice(scans, AT_ONCE)):
         yield batch
 
 

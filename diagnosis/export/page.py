@@ -140,6 +140,7 @@ def _opened(stored: FieldFile) -> Iterator[Image.Image]:
     """Open a stored PNG. Raises Unusable, or StorageAway for what may pass."""
     try:
         with stored.storage.open(stored.name or "") as file, Image.open(file, formats=["PNG"]) as picture:
+            picture.load()
             yield picture
     except StorageAway:
         raise
