@@ -35,6 +35,9 @@ WORKDIR /srv/site
 COPY . .
 
 FROM site AS web
+# Chinese, Japanese and Korean for reports, which bring fonts for the other common scripts along.
+RUN apt-get update -qq && apt-get install -qq --yes --no-install-recommends fonts-droid-fallback \
+    && rm -r /var/lib/apt/lists/*
 COPY --from=packages-web /opt/venv /opt/venv
 # Collecting needs no secrets: embedded mode makes a key of its own, thrown away with its folder.
 RUN SITE_MODE=embedded VAR_DIR=/tmp/collecting python manage.py collectstatic --no-input --verbosity 0 \

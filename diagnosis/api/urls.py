@@ -27,6 +27,11 @@ urlpatterns = [
         views.PredictionHeatmap.as_view(),
         name="prediction_heatmap",
     ),
+    path(
+        "v1/scans/<uuid:scan_id>/predictions/<uuid:prediction_id>/report/",
+        views.PredictionReport.as_view(),
+        name="prediction_report",
+    ),
     path("v1/model-versions/", views.ModelVersions.as_view(), name="model_versions"),
     path("v1/model-versions/active/", views.ActiveModelVersion.as_view(), name="active_model_version"),
     path("v1/model-versions/<sha256:sha256>/", views.OneModelVersion.as_view(), name="model_version"),

@@ -5,7 +5,7 @@ from typing import Any, BinaryIO, cast
 from django.contrib.auth.models import User
 from django.core.files.base import File
 from django.db.models.fields.files import FieldFile
-from django.http import FileResponse
+from django.http import FileResponse, HttpResponse
 from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
@@ -29,6 +29,8 @@ from diagnosis.api.serializers import (
     ScanSerializer,
 )
 from diagnosis.audit import Action
+from diagnosis.export.page import report_response
+from diagnosis.export.report import NotFinished
 from diagnosis.models import ModelVersion, Prediction, Scan, may_view_all_scans
 from diagnosis.refusals import Refusal
 from diagnosis.states import Trigger
@@ -327,6 +329,25 @@ class PredictionHeatmap(PredictionsOfAScan):
         if not prediction.heatmap:
             raise NotFound("This prediction has no heatmap.", code="no_heatmap")
         return png(prediction.heatmap, "heatmap.png")
+
+
+class PredictionReport(PredictionsOfAScan):
+    """The report of a prediction."""
+
+    @extend_schema(
+        operation_id="getPredictionReport",
+        summary="Download the report of an answer",
+        description="One tagged PDF page for people. 404 with the code NOT_FINISHED: there is no answer yet.",
+        parameters=[SCAN_ID, PREDICTION_ID, *EVERYWHERE],
+        responses={(200, "application/pdf"): OpenApiResponse(OpenApiTypes.BINARY, "The page."), **problems(404)},
+    )
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Give it."""
+        prediction = self.prediction()
+        try:
+            return report_response(prediction, request)
+        except NotFinished as error:
+            raise NotFound(str(error), code="not_finished") from error
 
 
 class ModelVersions(Rows):

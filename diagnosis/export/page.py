@@ -13,10 +13,12 @@ from pathlib import Path
 import typst
 from django.conf import settings
 from django.db.models.fields.files import FieldFile
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext
 from PIL import Image
+from rest_framework.request import Request
 
-from diagnosis.export.report import Fact, Report
+from diagnosis.export.report import Fact, Report, report_of
 from diagnosis.files import StorageAway
 from diagnosis.models import Prediction
 from ml.preprocess import eight_bit
@@ -30,6 +32,16 @@ MOST_PIXELS = (661, 583)
 HEATMAP_STRENGTH = 0.6
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def report_response(prediction: Prediction, request: HttpRequest | Request) -> HttpResponse:
+    """Give the report under a name that tells nothing of a person. Raises NotFinished, StorageAway."""
+    report = report_of(prediction, address=request.build_absolute_uri(prediction.scan.get_absolute_url()))
+    headers = {
+        "Content-Disposition": f'attachment; filename="report-{prediction.pk.hex[:8]}.pdf"',
+        "X-Content-Type-Options": "nosniff",
+    }
+    return HttpResponse(typeset(report, pictures_of(prediction)), content_type="application/pdf", headers=headers)
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET, require_safe
 
 from diagnosis.export import archive, history
-from diagnosis.export.page import pictures_of, typeset
-from diagnosis.export.report import NotFinished, report_of
+from diagnosis.export.page import report_response
+from diagnosis.export.report import NotFinished
 from diagnosis.export.turns import RETRY_SECONDS, Busy, Stream, Turn
-from diagnosis.models import Prediction, Scan
+from diagnosis.models import Scan
 from diagnosis.views import private_page
 
 
@@ -24,30 +24,15 @@ def prediction_report(request: HttpRequest, scan_id: UUID, prediction_id: UUID) 
     scan = get_object_or_404(Scan.objects.visible_to(request.user), pk=scan_id)
     prediction = get_object_or_404(reportable(scan), pk=prediction_id)
     try:
-        pdf = report_pdf(prediction, request)
+        return report_response(prediction, request)
     except NotFinished as error:
         raise Http404(str(error)) from error
-    return pdf_response(pdf, prediction)
 
 
 def reportable(scan: Scan) -> Any:
     """Give the predictions on `scan` with all that a report tells."""
     rows = scan.predictions.select_related("scan", "model_version").defer("model_version__metadata")
     return rows.prefetch_related("reviews")
-
-
-def report_pdf(prediction: Prediction, request: HttpRequest) -> bytes:
-    """Give the page, with the address of its scan on the site of `request`. Raises NotFinished."""
-    address = request.build_absolute_uri(prediction.scan.get_absolute_url())
-    report = report_of(prediction, address=address)
-    return typeset(report, pictures_of(prediction))
-
-
-def pdf_response(pdf: bytes, prediction: Prediction) -> HttpResponse:
-    """Hand out a report under a name that tells nothing of a person."""
-    name = f"report-{prediction.pk.hex[:8]}.pdf"
-    headers = {"Content-Disposition": f'attachment; filename="{name}"', "X-Content-Type-Options": "nosniff"}
-    return HttpResponse(pdf, content_type="application/pdf", headers=headers)
 
 
 @require_GET

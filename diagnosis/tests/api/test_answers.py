@@ -183,3 +183,17 @@ def test_no_other_sites_page_is_allowed_to_read_the_api(alices, scan):
     headers = alices.headers | {"Origin": "https://elsewhere.example"}
     response = alices.client.get(path_of(scan), headers=headers)
     assert [name for name in response.headers if name.lower().startswith("access-control")] == []
+
+
+def test_a_finished_prediction_has_a_report_and_an_open_one_says_that_it_is_too_early(alices, bobs, alice):
+    prediction = prediction_at(State.SUCCEEDED, scan_of(alice))
+    path = f"/api/v1/scans/{prediction.scan_id}/predictions/{prediction.pk}/report/"
+    response = alices.get(path)
+    assert response.status_code == 200
+    assert response["Content-Type"] == "application/pdf"
+    assert response.content.startswith(b"%PDF-")
+    assert bobs.get(path).status_code == 404
+    waiting = prediction_at(State.QUEUED, prediction.scan, model_version_of())
+    early = alices.get(f"/api/v1/scans/{prediction.scan_id}/predictions/{waiting.pk}/report/")
+    assert early.status_code == 404
+    assert early.json()["code"] == "NOT_FINISHED"
