@@ -1,8 +1,10 @@
 """A person with a real browser, in front of the whole site: no part is a stand-in, only the model is tiny."""
 
+import io
 import itertools
 import re
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -106,6 +108,7 @@ def test_from_signing_up_to_a_live_answer_in_the_history_and_a_review_in_the_adm
     assert float(shown) == pytest.approx(100 * probability, abs=0.11)
     expect(page.locator("body")).to_contain_text("Not a medical device")
     scan_url = page.url
+    assert downloaded(page, "Report (PDF)", menu="Download").startswith(b"%PDF-"), "the poll brought its link"
 
     page.goto("/scans/")
     expect(page.get_by_text("ward 3")).to_be_visible()
@@ -117,6 +120,20 @@ def test_from_signing_up_to_a_live_answer_in_the_history_and_a_review_in_the_adm
     # The owner's answer stays what it was.
     page.goto(scan_url)
     expect(page.locator("#answer")).to_have_attribute("data-label", label)
+
+    page.goto("/accounts/")
+    with ZipFile(io.BytesIO(downloaded(page, "Download everything (ZIP)"))) as everything:
+        assert everything.testzip() is None
+        assert [name for name in everything.namelist() if name.startswith("pictures/")]
+
+
+def downloaded(page: Page, link: str, menu: str = "") -> bytes:
+    """Follow a link to a file, in a menu that has to be opened first if it is in one."""
+    if menu:
+        page.get_by_role("button", name=menu).click()
+    with page.expect_download() as download:
+        page.get_by_role("link", name=link).click()
+    return download.value.path().read_bytes()
 
 
 def review_as_staff(browser: Browser, site: EmbeddedSite, label: str) -> None:
