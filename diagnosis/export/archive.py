@@ -14,6 +14,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext
 
+from diagnosis.audit.reading import events_of, told
 from diagnosis.batch import oldest_first
 from diagnosis.export import history
 from diagnosis.models import Review, Upload
@@ -89,6 +90,7 @@ def _members(owner: Any, request: HttpRequest) -> Iterator[Member]:
     yield Member("scans.csv", history.as_csv(owner), now)
     yield Member("uploads.json", _list(uploads_of(owner)), now)
     yield Member("reviews.json", _list(reviews_by(owner)), now)
+    yield Member("events.json", _list(events_about(owner)), now)
     yield from _files_of(owner, lost)
     if lost:
         yield Member("MISSING.txt", ["".join(f"{line}\n" for line in lost).encode()], now)
@@ -172,6 +174,19 @@ def reviews_by(owner: Any) -> Iterator[dict[str, Any]]:
         }
 
 
+def events_about(owner: Any) -> Iterator[dict[str, Any]]:
+    """Tell what was done with the scans and the account of `owner`; of others, as on the pages, their role alone."""
+    for event in oldest_first(events_of(owner=owner), by="at"):
+        [shown] = told([event], reader=owner)
+        yield {
+            "at": _iso(event.at),
+            "action": event.action,
+            "who": shown.who,
+            "scan": str(shown.scan.pk) if shown.scan else None,
+            "detail": event.detail,
+        }
+
+
 def read_me(owner: Any, now: datetime) -> str:
     """Explain each file of the archive."""
     files = {
@@ -180,6 +195,7 @@ def read_me(owner: Any, now: datetime) -> str:
         "scans.csv": gettext("the same as a table for spreadsheets, a row for each answer; the columns are below"),
         "uploads.json": gettext("uploads of several files at once, with what was refused and why"),
         "reviews.json": gettext("reviews that you wrote, if you review"),
+        "events.json": gettext("what was done with your scans and your account, when, by you or by staff"),
         "pictures/": gettext("every picture as it is stored, named by the id of its scan; 8 or 16 bits of grey"),
         "heatmaps/": gettext("every heatmap, named by the id of its answer; transparent, to lay over the picture"),
         "MISSING.txt": gettext("only there if a file could not be had: which one, and why"),

@@ -9,15 +9,19 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
+from typing import cast
 
 import typst
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.db.models.fields.files import FieldFile
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext
 from PIL import Image
 from rest_framework.request import Request
 
+from diagnosis import audit
+from diagnosis.audit import Action
 from diagnosis.export.report import Fact, Report, report_of
 from diagnosis.files import StorageAway
 from diagnosis.models import Prediction
@@ -35,13 +39,18 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def report_response(prediction: Prediction, request: HttpRequest | Request) -> HttpResponse:
-    """Give the report under a name that tells nothing of a person. Raises NotFinished, StorageAway."""
+    """Give the report under a name that tells nothing of a person, and write down who got it.
+
+    Raises NotFinished, StorageAway.
+    """
     report = report_of(prediction, address=request.build_absolute_uri(prediction.scan.get_absolute_url()))
+    pdf = typeset(report, pictures_of(prediction))
+    audit.record(action=Action.EXPORTED, actor=cast(User, request.user), scan=prediction.scan, detail="PDF")
     headers = {
         "Content-Disposition": f'attachment; filename="report-{prediction.pk.hex[:8]}.pdf"',
         "X-Content-Type-Options": "nosniff",
     }
-    return HttpResponse(typeset(report, pictures_of(prediction)), content_type="application/pdf", headers=headers)
+    return HttpResponse(pdf, content_type="application/pdf", headers=headers)
 
 
 @dataclass(frozen=True)

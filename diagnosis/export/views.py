@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
+from django.contrib.auth.models import User
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET, require_safe
 
+from diagnosis import audit
+from diagnosis.audit import Action
 from diagnosis.export import archive, history
 from diagnosis.export.page import report_response
 from diagnosis.export.report import NotFinished
@@ -61,12 +64,19 @@ def everything(request: HttpRequest) -> HttpResponseBase:
 def _download(
     request: HttpRequest, name: str, content_type: str, parts: Callable[[], Iterator[bytes]]
 ) -> HttpResponseBase:
-    """Send `parts` as they are made; 429 while it is not this person's turn."""
+    """Send `parts` as they are made, and write down that somebody has them; 429 while it is not this person's turn."""
+    user = cast(User, request.user)
     try:
-        turn = Turn.take(request.user)
+        turn = Turn.take(user)
     except Busy as error:
         response = render(request, "diagnosis/export_busy.html", {"sentence": str(error)}, status=429)
         response["Retry-After"] = str(RETRY_SECONDS)
         return response
+    try:
+        detail = name.rpartition(".")[2].upper()
+        audit.record(action=Action.EXPORTED, actor=user, owner=user, detail=detail)
+    except BaseException:
+        turn.give_back()
+        raise
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "X-Content-Type-Options": "nosniff"}
     return StreamingHttpResponse(Stream(parts(), turn), content_type=content_type, headers=headers)

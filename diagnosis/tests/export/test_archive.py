@@ -125,6 +125,19 @@ def test_the_read_me_explains_every_file_and_column(browser, answered):
     assert str(OLDEST) in words
 
 
+def test_it_tells_what_was_done_with_the_scans_and_by_whom_without_a_name(browser, alice, answered, client, rita):
+    services.record_review(prediction=answered, reviewer=rita, label=Label.NORMAL)
+    events = told(everything(browser), "events.json")
+    assert [(event["action"], event["who"], event["detail"]) for event in events if event["action"] != "UPLOADED"] == [
+        ("REVIEWED", "Staff", ""),
+        ("EXPORTED", "You", "ZIP"),
+    ]
+    [review] = [event for event in events if event["action"] == "REVIEWED"]
+    assert review["scan"] == str(answered.scan_id)
+    assert review["at"].endswith("+00:00")
+    assert "rita" not in json.dumps(events)
+
+
 def test_a_missing_file_is_told_and_everything_else_is_there(browser, alice, answered):
     kept = scan_of(alice)
     answered.scan.picture.storage.delete(answered.scan.picture.name)

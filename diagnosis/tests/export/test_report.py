@@ -8,6 +8,8 @@ from django.urls import reverse
 from pypdf import PdfReader
 
 from diagnosis import services
+from diagnosis.audit import Action
+from diagnosis.audit.reading import events_of
 from diagnosis.dicom.kept import OLDEST
 from diagnosis.export.page import HEATMAP_STRENGTH, MOST_PIXELS
 from diagnosis.files import StorageAway
@@ -186,6 +188,15 @@ def test_strangers_find_no_report_and_staff_who_may_see_the_scan_do(client, answ
     for user, status in ((bob, 404), (person("eve", is_staff=True), 404), (rita, 200)):
         client.force_login(user)
         assert client.get(address(answered)).status_code == status
+
+
+def test_a_report_is_written_down_with_who_got_it(client, answered, rita, bob):
+    for user in (rita, bob):
+        client.force_login(user)
+        client.get(address(answered))
+    [event] = events_of(scan=answered.scan).filter(action=Action.EXPORTED)
+    assert event.actor.user == rita
+    assert event.detail == "PDF"
 
 
 def test_the_report_of_another_scans_answer_is_not_there(browser, alice, answered):

@@ -7,6 +7,8 @@ from django.db import close_old_connections
 from django.test import Client
 from redis.exceptions import RedisError
 
+from diagnosis.audit import Action
+from diagnosis.audit.reading import events_of
 from diagnosis.export import turns
 from diagnosis.export.turns import Stream, TooSlow, Turn
 
@@ -80,6 +82,29 @@ def test_a_turn_that_a_killed_process_held_ends_by_itself(alice, settings, monke
     Turn.take(alice).give_back()
     [(_key, _value, seconds)] = kept
     assert seconds == 60 + turns.RETRY_SECONDS
+
+
+def test_every_download_is_written_down_and_one_that_is_refused_is_not(browser, alice, client):
+    running = browser.get(DOWNLOADS[0])
+    browser.get(DOWNLOADS[1])
+    abandon(running)
+    for address in DOWNLOADS[1:]:
+        abandon(browser.get(address))
+    assert [event.detail for event in events_of(owner=alice).filter(action=Action.EXPORTED).order_by("at")] == [
+        "CSV",
+        "JSON",
+        "ZIP",
+    ]
+
+
+def test_a_download_that_can_not_be_written_down_is_not_given(alice, monkeypatch):
+    def away(**_event):
+        raise RuntimeError
+
+    monkeypatch.setattr("diagnosis.audit.record", away)
+    with pytest.raises(RuntimeError):
+        signed_in(alice).get(DOWNLOADS[0])
+    Turn.take(alice).give_back()
 
 
 def test_giving_back_twice_does_not_take_anothers_turn_away(alice):
