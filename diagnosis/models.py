@@ -20,6 +20,16 @@ from diagnosis.dicom_facts import DICOM_CONSTRAINTS, DicomFacts
 from diagnosis.files import heatmap_path, model_input_path, picture_path, thumbnail_path
 from diagnosis.preferences import Preferences  # noqa: F401 - a model in a file of its own
 from diagnosis.sentences import file_name
+from diagnosis.review.rows import (
+    AGREED,
+    CORRECTED,
+    REVIEW_CONSTRAINTS,
+    REVIEW_INDEXES,
+    REVIEWED,
+    Review,
+    Reviewed,
+    Verdict,
+)
 from diagnosis.sessions import Session  # noqa: F401 - so are sessions
 from diagnosis.states import OPEN_STATES, TERMINAL_STATES, TRANSITIONS, FailureReason, State, Trigger
 from diagnosis.tokens import ApiToken  # noqa: F401 - a model in a file of its own
@@ -27,7 +37,18 @@ from diagnosis.upload_rows import Upload
 from diagnosis.validators import check_quality_issues
 from ml.labels import NORMAL, PNEUMONIA
 
-__all__ = ["Answer", "AuditEvent", "Label", "ModelVersion", "Prediction", "Review", "Scan", "ScanQuerySet", "Upload"]
+__all__ = [
+    "Answer",
+    "AuditEvent",
+    "Label",
+    "ModelVersion",
+    "Prediction",
+    "Review",
+    "Scan",
+    "ScanQuerySet",
+    "Upload",
+    "Verdict",
+]
 
 
 class Label(models.TextChoices):
@@ -214,11 +235,6 @@ class ModelVersion(models.Model):
 # Without an answer there is no probability; such rows come before the lowest one on every database.
 BY_PROBABILITY = Coalesce("probability", Value(-1.0))
 
-# A database reads a partial index where the question repeats its condition, so both are written once.
-REVIEWED = ~Q(reviewed_label="")
-AGREED = REVIEWED & Q(reviewed_label=F("label"))
-CORRECTED = REVIEWED & ~Q(reviewed_label=F("label"))
-
 # The ranges of the probability that staff choose from; each holds its lower end. The last one lies to both sides of the
 # operating point: where a small change would have changed the label.
 PROBABILITY_RANGES = {
@@ -379,7 +395,7 @@ class PredictionQuerySet(models.QuerySet):
         return self.filter(Q(state=State.SUCCEEDED) | Q(reason=FailureReason.NOT_A_CHEST_XRAY))
 
 
-class Prediction(models.Model):
+class Prediction(Reviewed):
     """One answer of one model version on one scan; a further answer is a further row.
 
     `probability` is the calibrated probability of PNEUMONIA, 0..1, whatever the label.
@@ -414,10 +430,6 @@ class Prediction(models.Model):
     heatmap = models.FileField(upload_to=heatmap_path, max_length=200, blank=True)
     milliseconds = models.PositiveIntegerField(null=True, blank=True, help_text="that the reading took")
     reason = models.CharField(max_length=20, choices=FailureReason, blank=True)
-    # Beside the answer, which stays. Kept here so that the staff's list filters by it from an index.
-    reviewed_label = models.CharField(
-        max_length=10, choices=Label, blank=True, editable=False, help_text="what the newest review says"
-    )
     # For the lists of one person's predictions, and of scans by their latest answer: all that such a list is narrowed
     # and sorted by stands in this table, in the order of an index. Of a scan the first two never change; save() copies
     # them. The third says that the scan's latest_prediction is this one; services.request_prediction writes both.
@@ -449,10 +461,6 @@ class Prediction(models.Model):
             models.CheckConstraint(
                 name="only_an_answer_is_uncertain_or_has_a_heatmap",
                 condition=Q(state=State.SUCCEEDED) | Q(is_uncertain=False, heatmap=""),
-            ),
-            models.CheckConstraint(
-                name="only_an_answer_is_reviewed",
-                condition=Q(reviewed_label="") | Q(state=State.SUCCEEDED, reviewed_label__in=Label.values),
             ),
             models.CheckConstraint(
                 name="a_reason_stands_iff_it_failed",
@@ -487,6 +495,7 @@ class Prediction(models.Model):
             models.UniqueConstraint(
                 name="one_prediction_of_a_scan_is_the_latest", fields=("scan",), condition=Q(is_latest=True)
             ),
+            *REVIEW_CONSTRAINTS,
         )
         indexes = (
             # requeue_stale looks at the few open ones among millions.
@@ -535,6 +544,7 @@ class Prediction(models.Model):
             models.Index(
                 fields=("is_uncertain", "-scan_created_at"), condition=Q(is_latest=True), name="latest_by_certainty"
             ),
+            *REVIEW_INDEXES,
         )
         permissions = (("reprocess_scan", "Can ask for a new prediction of any scan"),)
 
@@ -580,25 +590,3 @@ class Prediction(models.Model):
     def may_move(old: State, new: State) -> bool:
         """Tell whether the machine knows this move."""
         return new in TRANSITIONS[old]
-
-
-class Review(models.Model):
-    """A person's verdict on a prediction. It never changes the prediction; a change of mind is a further review."""
-
-    prediction = models.ForeignKey(Prediction, on_delete=models.CASCADE, related_name="reviews")
-    reviewer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="reviews")
-    label = models.CharField(max_length=10, choices=Label, help_text="what the reviewer sees")
-    note = models.TextField(blank=True, max_length=2000)
-    created_at = models.DateTimeField(default=timezone.now)
-
-    class Meta:
-        ordering = ("-created_at", "-id")
-        constraints = (models.CheckConstraint(condition=Q(label__in=Label.values), name="a_review_names_a_label"),)
-
-    def __str__(self) -> str:
-        return f"{self.reviewer}: {self.get_label_display()}"
-
-    @property
-    def agrees(self) -> bool:
-        """Tell whether the reviewer sees what the model said."""
-        return self.label == self.prediction.label

@@ -6,6 +6,7 @@ the queue only hints: a message may be lost, late or doubled without harm.
 
 import logging
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, astuple, dataclass
@@ -26,7 +27,7 @@ from kombu.exceptions import OperationalError as BrokerError
 from diagnosis import audit, intake, refusals
 from diagnosis.audit import Action
 from diagnosis.dicom.reader import DicomReader
-from diagnosis.models import Label, ModelVersion, Prediction, Review, Scan, Upload
+from diagnosis.models import ModelVersion, Prediction, Review, Scan, Upload, Verdict
 from diagnosis.states import State, Trigger
 from diagnosis.tokens import ApiToken
 from ml.checkpoint import Checkpoint, CheckpointCorrupt
@@ -315,19 +316,33 @@ def _given_to_the_broker(task, message: str | list[str], prediction_ids: list[uu
     return True
 
 
-def record_review(*, prediction: Prediction, reviewer, label: Label | str, note: str = "") -> Review:
-    """Record what `reviewer` sees in the picture. Raises NothingToReview without an answer."""
+def record_review(
+    *, prediction: Prediction, reviewer, label: Verdict | str, note: str = "", second_reader: bool = False
+) -> Review:
+    """Record what `reviewer` sees in the picture; a review of theirs from before stays, but stands no more.
+
+    `second_reader` asks for one, REVIEW_READERS does always. The same said twice is recorded once. Whatever others
+    record at the same moment, nothing is lost: each reader's word is a row of its own. Raises NothingToReview without
+    an answer.
+    """
     if prediction.state != State.SUCCEEDED:
         raise NothingToReview
     with transaction.atomic():
-        review = Review.objects.create(prediction=prediction, reviewer=reviewer, label=label, note=note)
-        # Of two at once the later commit would win; the newest review is the one with the highest id.
+        # One after the other, so that each counts the ones before.
         held = Prediction.objects.select_for_update().get(pk=prediction.pk)
-        held.reviewed_label = held.reviews.order_by("-pk").values_list("label", flat=True)[0]
-        held.save(update_fields=["reviewed_label"])
-        audit.record(
-            action=Action.REVIEWED, actor=reviewer, scan=prediction.scan, model_version=prediction.model_version
-        )
+        before = held.reviews.standing().filter(reviewer=reviewer)
+        review = before.filter(label=label, note=note).first()
+        if not review:
+            before.update(is_standing=False)
+            review = Review.objects.create(prediction=held, reviewer=reviewer, label=label, note=note)
+            audit.record(action=Action.REVIEWED, actor=reviewer, scan=held.scan, model_version=held.model_version)
+        newest_first = list(held.reviews.standing().order_by("-pk").values_list("label", flat=True))
+        most_said, count = Counter(newest_first).most_common(1)[0]
+        held.readings = len(newest_first)
+        held.is_disputed = 2 * count <= held.readings
+        held.reviewed_label = newest_first[0] if held.is_disputed else most_said
+        held.readings_wanted = 2 if second_reader else max(held.readings_wanted, settings.REVIEW_READERS)
+        held.save(update_fields=["readings", "readings_wanted", "reviewed_label", "is_disputed"])
     return review
 
 

@@ -1,6 +1,6 @@
 """The pages of the site."""
 
-from django.urls import path
+from django.urls import include, path
 
 from diagnosis import account, views
 from diagnosis.api.documentation import DocumentationPage
@@ -33,6 +33,7 @@ urlpatterns = [
     path("scans/<uuid:scan_id>/delete/", views.scan_delete, name="scan_delete"),
     path("scans/<uuid:scan_id>/events/", audit_pages.scan_events, name="scan_events"),
     path("uploads/<uuid:upload_id>/", views.upload_detail, name="upload_detail"),
+    path("review/", include("diagnosis.review.urls")),
     path("accounts/", account.overview, name="account"),
     path("accounts/events/", audit_pages.account_events, name="account_events"),
     path("accounts/erase/", account.erase, name="account_erase"),

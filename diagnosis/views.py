@@ -68,6 +68,22 @@ def _opened_scan(request: HttpRequest, scan_id: UUID) -> Scan:
     return scan
 
 
+def _scan_to_look_at(request: HttpRequest, scan_id: UUID) -> Scan:
+    """Give the scan also to readers, for its pictures alone: they see all, and not whose they are."""
+    scan = _scan_of_lists(request, scan_id)
+    audit.record(action=Action.VIEWED, actor=cast(User, request.user), scan=scan)
+    return scan
+
+
+def _scan_of_lists(request: HttpRequest, scan_id: UUID) -> Scan:
+    visible = Scan.objects.visible_to(request.user).filter(pk=scan_id).first()
+    if not visible and request.user.has_perm("diagnosis.add_review"):
+        visible = Scan.objects.filter(pk=scan_id).first()
+    if not visible:
+        raise Http404("No scan of theirs.")
+    return visible
+
+
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
     """Say what the site is, and what it is not."""
@@ -217,7 +233,7 @@ def scan_picture(request: HttpRequest, scan_id: UUID) -> HttpResponseBase:
 
     With ?center= and &width=, in stored levels, they get the 8 bits that this window shows of all that is stored.
     """
-    stored = _opened(_opened_scan(request, scan_id).picture)
+    stored = _opened(_scan_to_look_at(request, scan_id).picture)
     try:
         if {"center", "width"} & request.GET.keys():
             shown: File | io.BytesIO = _through_window(stored, request)
@@ -279,14 +295,14 @@ def scan_levels(request: HttpRequest, scan_id: UUID) -> JsonResponse:
 @private_file
 def scan_thumbnail(request: HttpRequest, scan_id: UUID) -> FileResponse:
     """Give the small picture of the lists."""
-    return _file_response(_opened(_visible_scan(request, scan_id).thumbnail), "image/jpeg", "scan.jpg")
+    return _file_response(_opened(_scan_of_lists(request, scan_id).thumbnail), "image/jpeg", "scan.jpg")
 
 
 @require_safe
 @private_file
 def prediction_heatmap(request: HttpRequest, scan_id: UUID, prediction_id: UUID) -> FileResponse:
     """Give the heatmap of one answer, to lay over the picture."""
-    prediction = get_object_or_404(_opened_scan(request, scan_id).predictions, pk=prediction_id)
+    prediction = get_object_or_404(_scan_to_look_at(request, scan_id).predictions, pk=prediction_id)
     if not prediction.heatmap:
         raise Http404("This prediction has no heatmap.")
     return _file_response(_opened(prediction.heatmap), "image/png", "heatmap.png")

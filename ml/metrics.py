@@ -8,13 +8,11 @@ from numpy.typing import ArrayLike
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import confusion_matrix, precision_recall_curve, roc_auc_score, roc_curve
 
+from ml.intervals import UNDEFINED, Interval, proportion
 from ml.prevalence import PREVALENCES, predictive_values
 
 # Guo et al. 2017, "On calibration of modern neural networks": 15 bins of equal width.
 BINS = 15
-
-# Of a two-sided 95 % interval under the normal distribution.
-Z = 1.959964
 
 # A curve that is stored: enough points for a plot of any size on a page.
 CURVE_POINTS = 60
@@ -23,9 +21,6 @@ CURVE_POINTS = 60
 CURVE_DRAFT = 4000
 
 CAUSES = ("bacteria", "virus")
-
-Interval = dict[str, float | None]
-UNDEFINED: Interval = {"value": None, "low": None, "high": None}
 
 
 def summarise(
@@ -74,20 +69,6 @@ def confusion(probabilities: np.ndarray, labels: np.ndarray, threshold: float) -
     matrix = confusion_matrix(labels, probabilities >= threshold, labels=[0, 1])
     names = ("true_normal", "false_pneumonia", "false_normal", "true_pneumonia")
     return dict(zip(names, matrix.ravel().tolist(), strict=True))
-
-
-def proportion(successes: int, total: int, *, effective: float | None = None) -> Interval:
-    """Give successes / total with Wilson's score interval (Wilson 1927); of nothing it is undefined.
-
-    `effective` is how many independent trials the `total` are worth, where they are not independent.
-    """
-    if total == 0:
-        return dict(UNDEFINED)
-    share, n = successes / total, total if effective is None else effective
-    middle = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
-    half = Z / (1 + Z**2 / n) * (share * (1 - share) / n + Z**2 / (4 * n**2)) ** 0.5
-    # Rounding must not put 0 of n or n of n outside of their own interval.
-    return {"value": share, "low": min(share, max(0.0, middle - half)), "high": max(share, min(1.0, middle + half))}
 
 
 def share_of(hits: ArrayLike, *, groups: Sequence[Hashable] | None = None) -> Interval:

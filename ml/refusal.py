@@ -30,7 +30,7 @@ from ml.augmentation import robust, through_size, with_borders, with_markers, wi
 from ml.checkpoint import CheckpointCorrupt, CheckpointMissing
 
 if TYPE_CHECKING:
-    from ml.metrics import Interval
+    from ml.intervals import Interval
 
 # Features are means over GRID × GRID parts of the picture: above and below, left and right differ in a chest.
 GRID = 2

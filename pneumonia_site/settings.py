@@ -382,6 +382,11 @@ PREDICTION_STALE_SECONDS = _whole_number("PREDICTION_STALE_SECONDS", 5 * PREDICT
 # part of the cores.
 INFERENCE_THREADS = _whole_number("INFERENCE_THREADS", 0, minimum=0)
 
+# How many readers each answer should have: 1, or 2, of whom the second does not see what the first said.
+REVIEW_READERS = _whole_number("REVIEW_READERS", 1)
+if REVIEW_READERS > 2:
+    raise ImproperlyConfigured(f"REVIEW_READERS is {REVIEW_READERS}; it has to be 1 or 2.")
+
 # The worker touches it when it has loaded the model.
 WORKER_READY_FILE = VAR_DIR / "worker.ready"
 
@@ -446,6 +451,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "State": "diagnosis.states.State",
         "Label": "diagnosis.models.Label",
+        "Verdict": "diagnosis.models.Verdict",
         "Trigger": "diagnosis.states.Trigger",
     },
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,

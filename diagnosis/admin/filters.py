@@ -17,7 +17,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from diagnosis.models import AGREED, CORRECTED, PROBABILITY_RANGES, REVIEWED, Prediction
+from diagnosis.models import PROBABILITY_RANGES, Prediction
+from diagnosis.review.rows import AGREED, CORRECTED, REVIEWED
 from diagnosis.states import State
 
 

@@ -25,7 +25,7 @@ from diagnosis.admin.lists import SEARCHED
 from diagnosis.admin.records import percent, quality, thumbnail
 from diagnosis.admin.reprocessing import ReprocessAdmin
 from diagnosis.audit import Action
-from diagnosis.models import BY_PROBABILITY, Label, Prediction, Review, Scan
+from diagnosis.models import BY_PROBABILITY, Label, Prediction, Review, Scan, Verdict
 from diagnosis.numbers import written
 from diagnosis.states import State
 
@@ -181,12 +181,12 @@ class PredictionAdmin(ReprocessAdmin):
             "scan": obj.scan,
             "chance": percent(obj.probability),
             "operating_point": percent(obj.threshold),
-            "reviews": obj.reviews.select_related("reviewer"),
+            "reviews": Review.objects.shown_to(request.user, of=obj).select_related("reviewer"),
             "history": [(other, percent(other.probability)) for other in others],
         }
         if self.may_review(request) and obj.state == State.SUCCEEDED:
             other_label = Label.NORMAL if obj.is_pneumonia else Label.PNEUMONIA
-            context |= {"review_form": ReviewForm(), "other_label": other_label}
+            context |= {"review_form": ReviewForm(), "other_label": other_label, "unusable": Verdict.UNUSABLE}
         return super().render_change_form(request, context, add, change, form_url, obj)
 
     # What the pages show -----------------------------------------------------------------------------------------
@@ -218,9 +218,13 @@ class PredictionAdmin(ReprocessAdmin):
 
     @admin.display(description=_("review"))
     def verdict(self, prediction: Prediction) -> str:
-        """Show what the newest review says of the answer."""
+        """Show what readers say of the answer; nothing of it while a second one is waited for."""
         if not prediction.reviewed_label:
             return "-"
+        if prediction.is_half_read:
+            return gettext("Waits for a second reader")
+        if prediction.is_disputed:
+            return gettext("Readers disagree")
         if prediction.reviewed_label == prediction.label:
             return gettext("Agreed")
         return gettext("Corrected to %(label)s") % {"label": prediction.get_reviewed_label_display()}

@@ -83,7 +83,7 @@ ANSWERED = QUEUED | {
     "confidence": 0.94,
     "threshold": 0.41,
     "heatmap_url": f"{SITE}{PREDICTION_PATH}heatmap/",
-    "review": {"label": "PNEUMONIA", "agrees": True, "created_at": "2026-03-02T11:40:12.004Z"},
+    "review": {"label": "PNEUMONIA", "agrees": True, "disputed": False, "created_at": "2026-03-02T11:40:12.004Z"},
     "finished_at": "2026-03-02T09:14:07.655Z",
     "milliseconds": 96,
 }

@@ -10,7 +10,7 @@ from rest_framework.reverse import reverse
 from diagnosis import intake, quality
 from diagnosis.api.paging import PageQuery, Strict
 from diagnosis.dicom.kept import MODALITIES, PHOTOMETRIC, VIEWS
-from diagnosis.models import Label, ModelVersion, Prediction, Review, Scan, ScanQuerySet
+from diagnosis.models import Label, ModelVersion, Prediction, Scan, ScanQuerySet, Verdict
 from diagnosis.states import FailureReason, State, Trigger
 
 DISCLAIMER = (
@@ -76,16 +76,15 @@ class ModelVersionNameSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
 
-class ReviewSerializer(serializers.ModelSerializer):
-    """What a human reader said of the answer, without the reader's name."""
+class ReviewSerializer(serializers.Serializer):
+    """What human readers said of the answer, without their names."""
 
-    label = serializers.ChoiceField(Label.choices, read_only=True, help_text="What the reader sees.")  # type: ignore[assignment]
+    label = serializers.ChoiceField(  # type: ignore[assignment]
+        Verdict.choices, read_only=True, help_text="What most readers see, the newest one while they disagree."
+    )
     agrees = serializers.BooleanField(read_only=True, help_text="It is what the model said.")
-
-    class Meta:
-        model = Review
-        fields = ("label", "agrees", "created_at")
-        read_only_fields = fields
+    disputed = serializers.BooleanField(read_only=True, help_text="Readers disagree.")
+    created_at = serializers.DateTimeField(read_only=True, help_text="Of the newest verdict.")
 
 
 @extend_schema_field(CodeSerializer(many=True))
@@ -134,7 +133,9 @@ class PredictionSerializer(serializers.ModelSerializer):
         when="heatmap",
         help_text="Where the model looked, as a transparent PNG to lay over the picture; no localisation.",
     )
-    review = serializers.SerializerMethodField(help_text="The newest one; null: not reviewed yet.")
+    review = serializers.SerializerMethodField(
+        help_text="null: not reviewed yet, or not by all the readers that it should have."
+    )
     milliseconds = serializers.IntegerField(read_only=True, allow_null=True, help_text="That the reading took.")
     disclaimer = serializers.SerializerMethodField(help_text="To be shown wherever the answer is shown.")
 
@@ -177,9 +178,17 @@ class PredictionSerializer(serializers.ModelSerializer):
 
     @extend_schema_field(ReviewSerializer(allow_null=True))
     def get_review(self, prediction: Prediction) -> dict[str, Any] | None:
-        """Give the newest one, or None; reviews come newest first."""
+        """Give what stands, or None while a reader is still waited for; reviews come newest first."""
         reviews = prediction.reviews.all()
-        return ReviewSerializer(reviews[0]).data if reviews else None
+        if not reviews or prediction.is_half_read:
+            return None
+        told = {
+            "label": prediction.reviewed_label,
+            "agrees": prediction.reviewed_label == prediction.label,
+            "disputed": prediction.is_disputed,
+            "created_at": reviews[0].created_at,
+        }
+        return ReviewSerializer(told).data
 
     def get_disclaimer(self, prediction: Prediction) -> str:
         """Say what it is not."""

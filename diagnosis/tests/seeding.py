@@ -117,6 +117,7 @@ def seed(predictions: int) -> Seeded:
                 "reason": f"CASE WHEN NOT {failed} THEN '' WHEN s % 200 = 111 THEN 'INTERNAL_ERROR' "
                 "ELSE 'NOT_A_CHEST_XRAY' END",
                 "reviewed_label": f"CASE WHEN NOT {is_second} AND {is_rare} AND s % 10 = 0 THEN {reviewed} ELSE '' END",
+                "readings": f"CASE WHEN NOT {is_second} AND {is_rare} AND s % 10 = 0 THEN 1 ELSE 0 END",
             },
         )
         insert(

@@ -97,6 +97,7 @@ def test_embedded_mode_refuses_the_address_of_a_server(complaint, name):
         ("SITE_MODE", "production", "'embedded' or 'full'"),
         ("INTAKE_MAX_BYTES", "25 MB", "whole number of at least 1"),
         ("UPLOAD_MAX_FILES", "0", "whole number of at least 1"),
+        ("REVIEW_READERS", "3", "1 or 2"),
         ("TRUSTED_PROXY_COUNT", "-1", "whole number of at least 0"),
         ("SITE_HTTPS", "maybe", "true or false"),
         ("DATABASE_URL", "nonsense", "postgres://"),

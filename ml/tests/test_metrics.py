@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
+from ml.intervals import proportion
 from ml.metrics import (
     CURVE_POINTS,
     at_prevalences,
     confusion,
     curves,
     effective_size,
-    proportion,
     recall_by_cause,
     reliability_bins,
     robustness_point,
