@@ -53,7 +53,7 @@ def review(request: HttpRequest, prediction_id: UUID) -> HttpResponse:
     prediction = get_object_or_404(with_place(answers).defer("model_version__metadata"), pk=prediction_id)
     chosen = WorklistForm(request.GET).worklist_of(request.user)
     own = Review.objects.standing().filter(prediction=prediction, reviewer=request.user).first()
-    form = VerdictForm(request.POST or None, prediction=prediction, before=own)
+    form = VerdictForm(request.POST if request.method == "POST" else None, prediction=prediction, before=own)
     if request.method == "POST" and form.is_valid():
         return _recorded(request, prediction, chosen, form)
     context = {
