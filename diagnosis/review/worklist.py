@@ -16,9 +16,11 @@ from django.db.models import (
     OuterRef,
     Q,
     QuerySet,
+    Subquery,
     UUIDField,
     Value,
 )
+from django.db.models.lookups import IsNull
 from django.utils.translation import gettext_lazy as _
 
 from diagnosis import services
@@ -51,14 +53,16 @@ class Worklist:
 
     def rows(self) -> QuerySet[Prediction]:
         """Give them with what the pages show of them, and nothing of whose they are."""
-        mine = Exists(Review.objects.standing().filter(prediction=OuterRef("pk"), reviewer=self.reader))
+        mine = Review.objects.standing().filter(prediction=OuterRef("pk"), reviewer=self.reader)
+        # As a value it is looked up row by row; EXISTS in an OR may be answered by reading all reviews first.
+        own = Subquery(mine.values("pk")[:1])
         chosen = {
             # The reader who was first waits no more, the other one is still to come.
-            Show.WAITING: AWAITING_A_READER & (Q(readings=0) | ~Q(mine)),
+            Show.WAITING: AWAITING_A_READER & (Q(readings=0) | Q(IsNull(own, True))),
             Show.REVIEWED: REVIEWED,
-            Show.MINE: REVIEWED & Q(mine),
+            Show.MINE: REVIEWED & Q(Exists(mine)),
             # What a first reader says is not told, in whatever way, while a second one is waited for.
-            Show.CORRECTED: CORRECTED & (Q(readings__gte=F("readings_wanted")) | Q(mine)),
+            Show.CORRECTED: CORRECTED & (Q(readings__gte=F("readings_wanted")) | Q(IsNull(own, False))),
             Show.DISPUTED: DISPUTED,
         }[self.show]
         rows = Prediction.objects.filter(chosen)

@@ -1,6 +1,7 @@
 """However many rows there are, a page takes the same number of queries and reads few rows, from an index."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from urllib.parse import urlencode
 
@@ -13,6 +14,8 @@ from django.test.utils import CaptureQueriesContext
 from diagnosis.audit import AuditEvent, Pseudonym
 from diagnosis.models import ModelVersion, Prediction, Scan, Upload
 from diagnosis.pages import Mark
+from diagnosis.review.export import export_reviews
+from diagnosis.review.worklist import Show
 from diagnosis.tests.factories import person
 from diagnosis.tests.seeding import OWNERS, RARE_REFERENCE, Seeded, seed
 from diagnosis.tokens import ApiToken
@@ -296,6 +299,41 @@ def test_what_an_owner_reads_of_the_audit_reads_few_rows(seeded, owner, page):
     assert_cheap(signed_in(user), f"/scans/{Scan.objects.filter(owner=user).first().pk}/events/")
 
 
+@pytest.mark.parametrize("reads", ["everything", "nothing"])
+@pytest.mark.parametrize("place", ["first", "far"])
+@pytest.mark.parametrize("version", ["any", "older"])
+@pytest.mark.parametrize("show", Show.values)
+def test_a_page_of_the_worklist_and_a_case_read_few_rows(seeded, show, version, place, reads):
+    # All reviews are of the owner with many scans.
+    reader = get_user_model().objects.get(username=seeded.much if reads == "everything" else seeded.few)
+    get_user_model().objects.filter(pk=reader.pk).update(is_superuser=True)
+    case = Prediction.objects.filter(state="SUCCEEDED").order_by("-is_uncertain", "-probability")[PREDICTIONS // 5]
+    chosen = {"show": show, "version": str(seeded.older.pk) if version == "older" else version}
+    where = {"after": str(case.pk)} if place == "far" else {}
+    assert_cheap(signed_in(reader), f"/review/?{urlencode({**chosen, **where})}")
+    if place == "far":
+        assert_cheap(signed_in(reader), f"/review/{case.pk}/?{urlencode(chosen)}")
+
+
+@pytest.mark.parametrize("version", ["any", "older"])
+def test_the_figures_of_agreement_read_what_was_reviewed_and_no_more(seeded, sam, version):
+    chosen = str(seeded.older.pk) if version == "older" else version
+    assert_cheap(signed_in(sam), f"/review/agreement/?version={chosen}")
+
+
+def test_the_export_reads_what_was_reviewed_and_no_more(seeded, tmp_path):
+    with CaptureQueriesContext(connection) as captured:
+        exported = export_reviews(folder=tmp_path / "export")
+    assert exported.left_out.total() > 100, "the rows name pictures that don't exist"
+    read: Counter[str] = Counter()
+    for sql in (query["sql"] for query in captured):
+        # Reviews are looked up by predictions; where all of them are on a few pages, the planner reads these.
+        if sql.startswith("SELECT") and 'FROM "diagnosis_review"' not in sql:
+            read.update(rows_read(sql))
+    reviewed = Prediction.objects.exclude(reviewed_label="").count()
+    assert read["diagnosis_prediction"] < 4 * reviewed
+
+
 def test_the_pages_of_a_scan_a_prediction_and_a_version_read_few_rows(seeded, sam):
     scan = Scan.objects.filter(owner__username=seeded.much).order_by("created_at")[30]
     client = signed_in(scan.owner)
@@ -310,6 +348,8 @@ def test_a_page_takes_the_same_number_of_queries_with_few_rows_and_with_many(see
     def numbers() -> dict[str, int]:
         found = {}
         for address in (*LISTS.values(), f"{LISTS['predictions']}?review=none", f"{LISTS['scans']}?q=nowhere"):
+            found[address] = len(queries_of(signed_in(sam), address))
+        for address in ("/review/", "/review/?show=mine&version=any"):
             found[address] = len(queries_of(signed_in(sam), address))
         found[HISTORY] = len(queries_of(signed_in(owner), HISTORY))
         return found
