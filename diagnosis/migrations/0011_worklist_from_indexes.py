@@ -90,4 +90,10 @@ class Migration(migrations.Migration):
                 models.Index(fields=["scan"], condition=REVIEWED, name="reviewed_of_a_scan"),
             )
         ),
+        AddIndexInUse(
+            model_name="review",
+            index=models.Index(
+                fields=["reviewer", "prediction"], condition=Q(is_standing=True), name="standing_reviews_of_a_reader"
+            ),
+        ),
     ]

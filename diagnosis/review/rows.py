@@ -142,6 +142,11 @@ class Review(models.Model):
                 name="a_reader_has_one_last_word_on_a_prediction",
             ),
         )
+        indexes = (
+            models.Index(
+                fields=("reviewer", "prediction"), condition=Q(is_standing=True), name="standing_reviews_of_a_reader"
+            ),
+        )
 
     def __str__(self) -> str:
         return f"{self.reviewer}: {self.get_label_display()}"

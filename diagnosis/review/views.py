@@ -85,7 +85,7 @@ def _recorded(request: HttpRequest, prediction: Prediction, chosen: Worklist, fo
     )
     address = reverse("diagnosis:review", args=[prediction.pk], query=chosen.query)
     said = _("you agree") if recorded.agrees else recorded.get_label_display()
-    link = format_html('<a class="alert-link" href="{}">{}</a>', address, _("Look at it again"))
+    link = format_html('<a class="alert-link" data-keys="z" href="{}">{}</a>', address, _("Look at it again"))
     messages.success(request, format_html(_("Saved: {}. {}"), said, link))
     if recorded.prediction.is_disputed:
         messages.warning(request, _("Another reader sees it differently. Both verdicts are kept."))

@@ -2,6 +2,7 @@
 
 import uuid
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
@@ -9,7 +10,6 @@ from django.db import models
 from django.db.models import (
     BooleanField,
     DateTimeField,
-    Exists,
     F,
     FloatField,
     Func,
@@ -31,6 +31,9 @@ from diagnosis.review.rows import AWAITING_A_READER, CORRECTED, DISPUTED, REVIEW
 PAGE_SIZE = 25
 WAITING_CAP = 100
 ANY_VERSION = "any"
+
+# Up to so many reviews of a reader, the answers are looked up by them; beyond, in the order of the list.
+FEW = 500
 
 
 class Show(models.TextChoices):
@@ -60,7 +63,7 @@ class Worklist:
             # The reader who was first waits no more, the other one is still to come.
             Show.WAITING: AWAITING_A_READER & (Q(readings=0) | Q(IsNull(own, True))),
             Show.REVIEWED: REVIEWED,
-            Show.MINE: REVIEWED & Q(Exists(mine)),
+            Show.MINE: REVIEWED & (self._mine or Q(IsNull(own, False))),
             # What a first reader says is not told, in whatever way, while a second one is waited for.
             Show.CORRECTED: CORRECTED & (Q(readings__gte=F("readings_wanted")) | Q(IsNull(own, False))),
             Show.DISPUTED: DISPUTED,
@@ -69,6 +72,15 @@ class Worklist:
         if self.version:
             rows = rows.filter(model_version=self.version)
         return rows.select_related("scan", "model_version").defer("model_version__metadata")
+
+    @cached_property
+    def _mine(self) -> Q | None:
+        """Name the answers that the reader judged, where they are few; None: each page is full soon."""
+        if self.show != Show.MINE:
+            return None
+        judged = Review.objects.standing().filter(reviewer=self.reader).order_by("prediction_id")
+        ids = list(judged.values_list("prediction_id", flat=True)[: FEW + 1])
+        return Q(pk__in=ids) if len(ids) <= FEW else None
 
     def page(self, *, after: str = "", before: str = "") -> Page:
         """Give the page behind the prediction of this id, or before it; the first one where there is no such one."""
