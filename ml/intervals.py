@@ -28,7 +28,7 @@ def cohens_kappa(table: Sequence[Sequence[int]]) -> Interval:
 
     Cohen 1960, "A coefficient of agreement for nominal scales": (observed - expected) / (1 - expected). The interval
     is by the large-sample variance of Fleiss, Cohen & Everitt 1969. Undefined for an empty table and where both only
-    ever said one and the same; without an interval where they never differed, because that variance is 0 then.
+    ever said one and the same; without an interval where that variance is 0, as where they never differed.
     """
     n = sum(map(sum, table))
     if n == 0:
@@ -41,10 +41,10 @@ def cohens_kappa(table: Sequence[Sequence[int]]) -> Interval:
     if expected > 1 - 1e-12:
         return dict(UNDEFINED)
     kappa = (observed - expected) / (1 - expected)
-    if observed > 1 - 1e-12:
-        return {"value": kappa, "low": None, "high": None}
     alike = sum(p[i][i] * (1 - (rows[i] + columns[i]) * (1 - kappa)) ** 2 for i in kinds)
     apart = sum(p[i][j] * (columns[i] + rows[j]) ** 2 for i in kinds for j in kinds if i != j)
     variance = alike + (1 - kappa) ** 2 * apart - (kappa - expected * (1 - kappa)) ** 2
-    half = Z * (max(0.0, variance) / n) ** 0.5 / (1 - expected)
+    if variance < 1e-12:
+        return {"value": kappa, "low": None, "high": None}
+    half = Z * (variance / n) ** 0.5 / (1 - expected)
     return {"value": kappa, "low": max(-1.0, kappa - half), "high": min(1.0, kappa + half)}

@@ -89,7 +89,7 @@ class Agreement:
     by_month: list[tuple[datetime, Tally]]
 
     @classmethod
-    def of(cls, answers: Iterable[dict[str, Any]], pairs: Iterable[dict[str, Any]]) -> Self:
+    def of(cls, answers: Iterable[Any], pairs: Iterable[Any]) -> Self:
         """Sum up the counts of the database, one row for each combination that there is."""
         whole = Tally()
         versions: dict[int, Tally] = {}

@@ -90,7 +90,7 @@ def _write(folder: Path, min_readers: int) -> Exported:
         manifest = csv.writer(file)
         manifest.writerow(COLUMNS)
         for scan in _reviewed_scans():
-            decided = _decided(scan.read, min_readers)
+            decided = _decided(scan.read, min_readers)  # type: ignore[attr-defined]
             if isinstance(decided, str):
                 left_out[decided] += 1
                 continue

@@ -56,9 +56,9 @@ class VerdictForm(forms.ModelForm):
         widgets = {"note": forms.Textarea(attrs={"rows": 2})}
         error_messages = {"label": {"required": _("Choose a verdict."), "invalid_choice": _("Choose a verdict.")}}
 
-    def __init__(self, *args: Any, prediction: Prediction, before: Review | None, **kwargs: Any) -> None:
+    def __init__(self, given: Any, *, prediction: Prediction, before: Review | None) -> None:
         said = {"note": before.note, "seen": before.pk} if before else {}
-        super().__init__(*args, initial={**said, "second_reader": prediction.readings_wanted > 1}, **kwargs)
+        super().__init__(given, initial={**said, "second_reader": prediction.readings_wanted > 1})
         self.before = before
 
     def clean(self) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """The pages of readers: the worklist, one answer to be judged, the figures of agreement."""
 
 from functools import wraps
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.conf import settings
 from django.contrib import messages
+from django.contrib.auth.models import User
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -52,7 +53,7 @@ def review(request: HttpRequest, prediction_id: UUID) -> HttpResponse:
     answers = Prediction.objects.filter(state=State.SUCCEEDED).select_related("scan", "model_version")
     prediction = get_object_or_404(with_place(answers).defer("model_version__metadata"), pk=prediction_id)
     chosen = WorklistForm(request.GET).worklist_of(request.user)
-    own = Review.objects.standing().filter(prediction=prediction, reviewer=request.user).first()
+    own = Review.objects.standing().filter(prediction=prediction, reviewer=cast(User, request.user)).first()
     form = VerdictForm(request.POST if request.method == "POST" else None, prediction=prediction, before=own)
     if request.method == "POST" and form.is_valid():
         return _recorded(request, prediction, chosen, form)

@@ -39,8 +39,9 @@ def test_where_nothing_could_differ_kappa_is_undefined(table):
     assert cohens_kappa(table) == {"value": None, "low": None, "high": None}
 
 
-def test_readers_who_never_differed_have_no_interval():
-    assert cohens_kappa([[5, 0], [0, 4]]) == {"value": 1.0, "low": None, "high": None}
+@pytest.mark.parametrize(("table", "value"), [([[5, 0], [0, 4]], 1.0), ([[0, 2], [0, 0]], 0.0)], ids=str)
+def test_where_the_variance_is_nothing_there_is_no_interval(table, value):
+    assert cohens_kappa(table) == {"value": value, "low": None, "high": None}
 
 
 def test_an_interval_stays_within_what_kappa_can_be():
