@@ -15,6 +15,8 @@ import numpy as np
 from django.db.models import Prefetch
 from PIL import Image
 
+from diagnosis import audit
+from diagnosis.audit import Action
 from diagnosis.files import StorageAway
 from diagnosis.models import Prediction, Review, Scan
 from diagnosis.review.rows import REVIEWED, UNUSABLE
@@ -58,7 +60,8 @@ def export_reviews(*, folder: Path, min_readers: int = 1) -> Exported:
 
     Each scan whose label is decided by at least `min_readers` comes once. Its picture is written anew, 8-bit
     grayscale as the model sees it, under a name that ml.dataset reads a patient from: a random number for each owner,
-    the same for all pictures of theirs, made with a key that is thrown away. The folder appears when it is whole.
+    the same for all pictures of theirs, made with a key that is thrown away. The folder appears when it is whole; the
+    audit knows of each picture, also where the export was broken off.
     Raises ExportRefused.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -99,6 +102,7 @@ def _write(folder: Path, min_readers: int) -> Exported:
             if not _write_picture(scan, folder / path):
                 left_out[MISSING] += 1
                 continue
+            audit.record(action=Action.EXPORTED, actor=None, scan=scan, model_version=decided.model_version)
             labels[label] += 1
             manifest.writerow([path, *_row(decided)])
     (folder / "README.md").write_text(_readme(labels, left_out))

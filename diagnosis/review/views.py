@@ -14,7 +14,8 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from diagnosis import services
+from diagnosis import audit, services
+from diagnosis.audit import Action
 from diagnosis.models import Label, Prediction, Review, Verdict
 from diagnosis.review.agreement import agreement_of
 from diagnosis.review.forms import VerdictForm, WorklistForm
@@ -54,6 +55,7 @@ def review(request: HttpRequest, prediction_id: UUID) -> HttpResponse:
     prediction = get_object_or_404(with_place(answers).defer("model_version__metadata"), pk=prediction_id)
     chosen = WorklistForm(request.GET).worklist_of(request.user)
     own = Review.objects.standing().filter(prediction=prediction, reviewer=cast(User, request.user)).first()
+    audit.record(action=Action.VIEWED, actor=cast(User, request.user), scan=prediction.scan)
     form = VerdictForm(request.POST if request.method == "POST" else None, prediction=prediction, before=own)
     if request.method == "POST" and form.is_valid():
         return _recorded(request, prediction, chosen, form)

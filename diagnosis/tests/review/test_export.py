@@ -11,6 +11,7 @@ from django.core.management import CommandError, call_command
 from PIL import Image
 
 from diagnosis.files import StorageAway
+from diagnosis.models import AuditEvent
 from diagnosis.review import export
 from diagnosis.services import record_review, submit_scan
 from diagnosis.states import State
@@ -221,6 +222,13 @@ def test_the_manifest_tells_how_many_readers_there_were_and_how_many_agreed(fold
     (line,) = manifest(folder)
     assert (line["readers"], line["readers_agreeing"], line["model_agrees"]) == ("3", "2", "no")
     assert (folder / line["file"]).is_file()
+
+
+def test_the_audit_knows_what_was_exported(folder, set_of_four):
+    exported(folder)
+    events = AuditEvent.objects.filter(action="EXPORTED")
+    assert events.count() == 4
+    assert set(events.values_list("actor", flat=True)) == {None}
 
 
 def test_memory_stays_flat_scans_come_in_chunks_and_each_once(folder, alice, rita, monkeypatch, sent):

@@ -7,7 +7,7 @@ import pytest
 from django.contrib.auth.models import Group
 from django.db import IntegrityError, connection, transaction
 
-from diagnosis.models import Prediction, Review
+from diagnosis.models import AuditEvent, Prediction, Review
 from diagnosis.services import record_review
 from diagnosis.states import State
 from diagnosis.tests.factories import prediction_at, scan_of
@@ -115,6 +115,12 @@ def test_two_readers_with_the_same_case_open_lose_nothing(client, case, rita, re
     assert verdicts(case) == [("rita", "NORMAL", True), ("remo", "PNEUMONIA", True)]
     case.refresh_from_db()
     assert (case.readings, case.is_disputed, case.decided_label) == (2, True, "")
+
+
+def test_the_audit_knows_the_look_and_the_verdict(reader, case):
+    say(reader, case, "NORMAL")
+    events = AuditEvent.objects.filter(actor__user__username="rita").order_by("at")
+    assert list(events.values_list("action", flat=True)) == ["VIEWED", "REVIEWED"]
 
 
 @pytest.mark.services
