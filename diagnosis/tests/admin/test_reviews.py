@@ -21,7 +21,7 @@ from diagnosis.tests.factories import prediction_at, scan_of
 
 def test_a_reviewer_corrects_an_answer_and_the_answer_stays(client, rita, answered):
     before = Prediction.objects.values().get()
-    assert before.pop("reviewed_label") == ""
+    assert (before.pop("reviewed_label"), before.pop("readings")) == ("", 0)
     client.force_login(rita)
     response = client.post(review_address(answered), {"label": "NORMAL", "note": "Motion blur."}, follow=True)
     assert response.redirect_chain == [(PREDICTIONS, 302)]
@@ -29,7 +29,7 @@ def test_a_reviewer_corrects_an_answer_and_the_answer_stays(client, rita, answer
     review = Review.objects.get()
     assert (review.prediction, review.reviewer, review.label, review.note) == (answered, rita, "NORMAL", "Motion blur.")
     after = Prediction.objects.values().get()
-    assert after.pop("reviewed_label") == "NORMAL"
+    assert (after.pop("reviewed_label"), after.pop("readings")) == ("NORMAL", 1)
     assert after == before
     page = text_at(client, page_of(answered))
     assert "corrected to Normal" in page
