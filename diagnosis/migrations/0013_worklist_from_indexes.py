@@ -3,14 +3,10 @@
 PostgreSQL makes the indexes while the site is in use. That can't be undone as a whole, so each step may be run twice.
 """
 
-
-
 from django.db import migrations, models
 from django.db.models import Case, F, FloatField, Q, Value, When
 
 from diagnosis.migrations._in_use import AddIndexInUse
-
-
 
 URGENCY = Case(
     When(is_uncertain=True, then=Value(-2.0) - F("probability")),
@@ -40,7 +36,7 @@ class AddConstraintAgain(migrations.AddConstraint):
 class Migration(migrations.Migration):
     atomic = False
 
-    dependencies = [("diagnosis", "0011_readers")]
+    dependencies = [("diagnosis", "0012_readers")]
 
     operations = [
         *(
