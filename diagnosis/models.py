@@ -19,7 +19,6 @@ from diagnosis.audit.rows import AuditEvent
 from diagnosis.dicom_facts import DICOM_CONSTRAINTS, DicomFacts
 from diagnosis.files import heatmap_path, model_input_path, picture_path, thumbnail_path
 from diagnosis.preferences import Preferences  # noqa: F401 - a model in a file of its own
-from diagnosis.sentences import file_name
 from diagnosis.review.rows import (
     AGREED,
     CORRECTED,
@@ -30,6 +29,7 @@ from diagnosis.review.rows import (
     Reviewed,
     Verdict,
 )
+from diagnosis.sentences import file_name
 from diagnosis.sessions import Session  # noqa: F401 - so are sessions
 from diagnosis.states import OPEN_STATES, TERMINAL_STATES, TRANSITIONS, FailureReason, State, Trigger
 from diagnosis.tokens import ApiToken  # noqa: F401 - a model in a file of its own

@@ -282,7 +282,7 @@ def _png(picture: Image.Image) -> io.BytesIO:
 @private_file
 def scan_levels(request: HttpRequest, scan_id: UUID) -> JsonResponse:
     """Give what a viewer needs for its windows: the fields of levels.Levels."""
-    with _opened(_visible_scan(request, scan_id).picture) as stored:
+    with _opened(_scan_of_lists(request, scan_id).picture) as stored:
         try:
             with Image.open(stored, formats=["PNG"]) as picture:
                 levels = levels_of(picture)

@@ -1,7 +1,7 @@
 // The keys of the review page: each presses a button or a link that is there for the mouse too.
 {
   const KEPT_AS = "review-keys";
-  const TAKES_KEYS = "input:not([type=checkbox]), textarea, select, [contenteditable], [role=slider], [role=application], [data-takes-keys]";
+  const TAKES_KEYS = "input:not([type=checkbox]), textarea, select, [contenteditable], [role=slider], [role=application]";
   const form = document.querySelector("form[data-verdict]");
   const useKeys = document.querySelector("[data-use-keys]");
   let isLoaded = document.readyState === "complete";

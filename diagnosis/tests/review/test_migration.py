@@ -9,7 +9,7 @@ from diagnosis.models import Prediction
 from diagnosis.states import State
 from diagnosis.tests.factories import person, prediction_at, scan_of
 
-AFTER = ("diagnosis", "0012_readers")
+AFTER = ("diagnosis", "0013_readers")
 
 
 @pytest.fixture

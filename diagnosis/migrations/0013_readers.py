@@ -33,7 +33,7 @@ def count_readers(apps, schema_editor):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("diagnosis", "0011_every_filter_from_an_index"),
+        ("diagnosis", "0012_preferences"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

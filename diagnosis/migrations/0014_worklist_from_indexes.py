@@ -36,7 +36,7 @@ class AddConstraintAgain(migrations.AddConstraint):
 class Migration(migrations.Migration):
     atomic = False
 
-    dependencies = [("diagnosis", "0012_readers")]
+    dependencies = [("diagnosis", "0013_readers")]
 
     operations = [
         *(
