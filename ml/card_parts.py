@@ -395,6 +395,7 @@ PARTS: dict[str, Callable[[Subject], str]] = {
     "robustness": robustness,
     "refusal": refusal,
     "serving": serving,
+    "reference": lambda subject: markdown.reference(subject.metadata.reference) or NOT_MEASURED,
     "shortcuts": shortcuts,
     "ablation": ablation,
 }

@@ -31,6 +31,9 @@ READABLE = (2, 3)
 # What an older format doesn't have: it is no part of what names a version of that format.
 SINCE = {"graph_sha256": 3, "graph_weights_sha256": 3, "graph_precision": 3}
 
+# What tells of a version and changes no answer of it: no part of its name, so that it may come later.
+NAMELESS = {"reference"}
+
 SHIPPED = Path(__file__).parent / "weights"
 
 
@@ -60,6 +63,7 @@ class Metadata:
     included, is called uncertain and asks for a human reader. `head` and `normalisation` say which network
     ml.model.build_classifier has to make for the weights. Both sha256 of a graph are empty where there is none;
     `graph_precision` is what it is computed in where it is not quantised, one of ml.serving_openvino.PRECISIONS.
+    `reference` describes pictures and answers of held-out patients, see ml.drift; empty in checkpoints without one.
     """
 
     name: str
@@ -80,6 +84,7 @@ class Metadata:
     preprocessing: str = PREPROCESSING
     metrics: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
+    reference: dict[str, Any] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
 
 
@@ -127,7 +132,7 @@ class Checkpoint:
 
     @property
     def sha256(self) -> str:
-        """Name the version: sha256 over the metadata, which holds the sha256 of the other files."""
+        """Name the version: sha256 over the metadata but NAMELESS, which holds the sha256 of the other files."""
         return hashlib.sha256(_canonical_json(self.metadata)).hexdigest()
 
     def as_json(self) -> dict[str, Any]:
@@ -201,5 +206,9 @@ def file_sha256(path: Path) -> str:
 
 
 def _canonical_json(metadata: Metadata) -> bytes:
-    named = {key: value for key, value in asdict(metadata).items() if SINCE.get(key, 0) <= metadata.format_version}
+    named = {
+        key: value
+        for key, value in asdict(metadata).items()
+        if key not in NAMELESS and SINCE.get(key, 0) <= metadata.format_version
+    }
     return json.dumps(named, sort_keys=True, separators=(",", ":")).encode()

@@ -11,9 +11,10 @@ from PIL import Image
 
 from ml.calibration import Calibration
 from ml.checkpoint import Checkpoint, CheckpointCorrupt
+from ml.drift import statistics
 from ml.engine import Engine, Outputs, load_engine
 from ml.labels import LABELS, NORMAL, PNEUMONIA
-from ml.preprocess import model_input
+from ml.preprocess import canonical, to_array
 from ml.quality import is_colour
 from ml.refusal import Refusal
 
@@ -22,15 +23,16 @@ from ml.refusal import Refusal
 class Classification:
     """What the model says of one picture.
 
-    A picture with colours is no X-ray either. Where `is_chest_xray` is False the rest means nothing: the caller says
+    A picture with colours is no X-ray either. Where `is_chest_xray` is False the answer means nothing: the caller says
     NOT_A_CHEST_XRAY and shows no probability. The heatmap covers the whole picture, coarsely; it tells where the model
-    looked, and localises no disease.
+    looked, and localises no disease. The statistics tell of the picture, whatever the answer.
     """
 
     label: str  # NORMAL or PNEUMONIA
     probability: float  # calibrated probability of PNEUMONIA, 0..1
     is_chest_xray: bool
     heatmap: np.ndarray  # (rows, columns) float32, 0..1: Grad-CAM of the last convolution for `label`
+    statistics: list[float]  # of the picture in canonical form, in the order of ml.drift.STATISTICS
 
 
 class Classifier:
@@ -82,31 +84,36 @@ class Classifier:
         """Answer for each picture, of any mode and size; an empty sequence gives an empty list."""
         if not pictures:
             return []
-        return self._judged(self._graph(pictures), [is_colour(picture) for picture in pictures])
+        seen = [canonical(picture) for picture in pictures]
+        return self._judged(self._graph.read_canonical(seen), seen, [is_colour(picture) for picture in pictures])
 
     def classify_each(self, pictures: Iterable[Image.Image]) -> Iterator[Classification]:
         """Answer for pictures, of any mode and size, one after the other in their order.
 
         A few are taken ahead of the answer that is given, so that the network works while the caller does.
         """
-        coloured: deque[bool] = deque()
+        taken: deque[tuple[Image.Image, bool]] = deque()
 
         def inputs() -> Iterator[np.ndarray]:
             for picture in pictures:
-                coloured.append(is_colour(picture))
-                yield model_input(picture, self.image_size)
+                seen = canonical(picture)
+                taken.append((seen, is_colour(picture)))
+                yield to_array(seen, self.image_size)
 
         for outputs in self._graph.read_each(inputs()):
-            yield self._judged(outputs, [coloured.popleft()])[0]
+            seen, coloured = taken.popleft()
+            yield self._judged(outputs, [seen], [coloured])[0]
 
-    def _judged(self, outputs: Outputs, coloured: list[bool]) -> list[Classification]:
+    def _judged(self, outputs: Outputs, seen: Sequence[Image.Image], coloured: list[bool]) -> list[Classification]:
         probabilities = self._calibration.probability(outputs.logits.astype(np.float64))
         refused = self._refusal.refuses(outputs.features) | coloured
         threshold = self.checkpoint.metadata.threshold
         labels = [PNEUMONIA if probability >= threshold else NORMAL for probability in probabilities]
         return [
-            Classification(label, float(probability), not is_refused, heatmaps[LABELS.index(label)])
-            for label, probability, is_refused, heatmaps in zip(
-                labels, probabilities, refused, outputs.heatmaps, strict=True
+            Classification(
+                label, float(probability), not is_refused, heatmaps[LABELS.index(label)], statistics(picture)
+            )
+            for label, probability, is_refused, heatmaps, picture in zip(
+                labels, probabilities, refused, outputs.heatmaps, seen, strict=True
             )
         ]

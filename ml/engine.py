@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from ml.checkpoint import Checkpoint, CheckpointError, CheckpointMissing
-from ml.preprocess import model_input
+from ml.preprocess import canonical, to_array
 
 # Where each is.
 ENGINES = {"openvino": "ml.serving_openvino", "tensorflow": "ml.serving"}
@@ -72,8 +72,12 @@ class Engine(ABC):
 
     def __call__(self, pictures: Sequence[Image.Image]) -> Outputs:
         """Read at least one picture, of any mode and size, as the site does."""
+        return self.read_canonical([canonical(picture) for picture in pictures])
+
+    def read_canonical(self, pictures: Sequence[Image.Image]) -> Outputs:
+        """Read at least one picture that is in canonical form already."""
         batches = [pictures[start : start + BATCH] for start in range(0, len(pictures), BATCH)]
-        found = [self.read(np.stack([model_input(picture, self.image_size) for picture in batch])) for batch in batches]
+        found = [self.read(np.stack([to_array(picture, self.image_size) for picture in batch])) for batch in batches]
         return Outputs(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
     def logits(self, pictures: Sequence[Image.Image]) -> np.ndarray:

@@ -24,7 +24,7 @@ import openvino as ov
 
 from ml.calibration import CalibrationError
 from ml.checkpoint import Checkpoint, CheckpointError
-from ml.dataset import DatasetError, data_hash, drop_duplicates, read_folder
+from ml.dataset import DatasetError, Example, data_hash, drop_duplicates, read_folder
 from ml.engine import Engine
 from ml.finishing import finish
 from ml.fitting import Data, load_data
@@ -101,6 +101,12 @@ def export(arguments: argparse.Namespace) -> Checkpoint:
 
 def load_split(checkpoint: Checkpoint, folder: Path) -> Data:
     """Read the pictures that `checkpoint` was trained on, split as they were. Raises DatasetError for others."""
+    examples, seed = own_examples(checkpoint, folder)
+    return load_data(examples, seed=seed)
+
+
+def own_examples(checkpoint: Checkpoint, folder: Path) -> tuple[list[Example], int]:
+    """List what `checkpoint` was trained on, with the seed of its split. Raises DatasetError where it is not that."""
     training = checkpoint.metadata.training
     examples = drop_duplicates(read_folder(folder))
     try:
@@ -112,7 +118,7 @@ def load_split(checkpoint: Checkpoint, folder: Path) -> Data:
             f"{folder} is not what {checkpoint.metadata.name} was trained on: it would be measured on pictures that it "
             "has seen."
         )
-    return load_data(examples, seed=seed)
+    return examples, seed
 
 
 def chosen_candidates(names: Sequence[str] | None) -> list[Candidate]:

@@ -18,6 +18,7 @@ from ml.checkpoint import (
     file_sha256,
     write_metadata,
 )
+from ml.drift import reference_of
 from ml.engine import Engine
 from ml.fitting import Data
 from ml.refusal import Refusal, false_refusals, fit_for
@@ -57,6 +58,12 @@ def finish(
     measured["refusal"] = {"false_refusals": refused_by_shift(refusal, np.concatenate(features), passes, held_out)}
     measured["robustness"] = robustness(engine.logits, passes, choice, held_out)
 
+    as_they_are = passes.of("none")
+    reference = reference_of(
+        [held_out.pictures[place] for place in as_they_are.index],
+        choice.calibration.probability(as_they_are.logits),
+        held_out.labels[as_they_are.index],
+    )
     refusal.save(folder / REFUSAL_FILE)
     if named.get("graph_precision"):
         named["graph_sha256"] = file_sha256(folder / GRAPH_FILE)
@@ -70,6 +77,7 @@ def finish(
         weights_sha256=file_sha256(folder / WEIGHTS_FILE),
         refusal_sha256=file_sha256(folder / REFUSAL_FILE),
         metrics=measured | dict(metrics or {}),
+        reference=reference,
         **named,
     )
     return Finished(write_metadata(folder, metadata), choice, passes)

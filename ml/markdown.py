@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ml import drift
+
 # What stands where there is no figure: nothing was measured, or the labels leave it undefined.
 DASH = "–"
 
@@ -123,6 +125,20 @@ def uncertain(found: Mapping[str, Figure]) -> str:
         "accuracy_inside": "accuracy of the uncertain ones",
     }
     return table(["", "share", "n"], [[name, *counted(found.get(key))] for key, name in names.items()])
+
+
+def reference(told: Mapping[str, Any]) -> str:
+    """Set mean and spread of each measure of a reference in a row; "" where there is none."""
+    rows = [
+        [name.replace("_", " "), *(f"{value:.4g}" for value in _spread(name, counts)), sum(counts)]
+        for name, counts in drift.read_reference(told).items()
+    ]
+    return table(["measure", "5 % are below", "mean", "5 % are above", "n"], rows) if rows else ""
+
+
+def _spread(name: str, counts: drift.Counts) -> tuple[float, float, float]:
+    edges = drift.MEASURES[name].edges
+    return drift.quantile(edges, counts, 0.05), drift.mean(name, counts), drift.quantile(edges, counts, 0.95)
 
 
 def shortcuts(audits: Mapping[str, Mapping[str, Any]]) -> str:

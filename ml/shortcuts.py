@@ -22,6 +22,7 @@ from PIL import Image
 
 from ml.augmentation import AUGMENTATIONS
 from ml.dataset import DatasetError, drop_duplicates, load_canonical, read_folder
+from ml.drift import BRIGHT, DARK
 from ml.metrics import share_of
 from ml.preprocess import CANONICAL_SIZE, squash
 
@@ -39,7 +40,6 @@ STATISTICS = (
 
 # A twentieth of the side on each edge.
 BORDER_SHARE = 0.05
-DARK, BRIGHT = 30, 225  # grey levels
 FOLDS = 5
 
 

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from ml import card, runs
 from ml.card import CardError, Subject
 from ml.card_parts import OFFICIAL_TEST, PARTS
 from ml.checkpoint import SHIPPED, Checkpoint, Metadata, write_metadata
+from ml.drift import reference_of
 from ml.metrics import curves, recall_by_cause, robustness_point, share_of, summarise, uncertain_summary
 from ml.shortcuts import audit
 
@@ -75,6 +77,9 @@ def checkpoint(tmp_path_factory) -> Checkpoint:
             refusal_sha256="e" * 64,
             weights_sha256="f" * 64,
             metrics=full_metrics(),
+            reference=reference_of(
+                [Image.new("L", (224, 224), 77)] * 3, np.array([0.2, 0.5, 0.8]), np.array([0, 1, 1])
+            ),
             training={
                 "command": "python -m ml.train --seed 7",
                 "seed": 7,
@@ -194,11 +199,17 @@ def test_figures_of_another_version_on_the_test_split_are_left_out(tmp_path, che
 
 
 def test_a_checkpoint_without_any_figure_gets_a_card_that_invents_none(checkpoint):
-    bare = dataclasses.replace(checkpoint.metadata, metrics={}, training={})
+    bare = dataclasses.replace(checkpoint.metadata, metrics={}, training={}, reference={})
     text = rendered(dataclasses.replace(checkpoint, metadata=bare))
-    for heading in ("Under shifts", "Refusal", "Shortcuts"):
+    for heading in ("Under shifts", "Refusal", "Shortcuts", "Reference"):
         assert "Not measured for this version" in section(text, heading), heading
     assert not re.search(r"\d %", section(text, "Performance").replace("95 % intervals", ""))
+
+
+def test_the_reference_of_a_site_is_described(checkpoint):
+    told = section(rendered(checkpoint), "Reference")
+    assert re.search(r"\| brightness \| 7\d\.\d+ \| 77\.\d \| 7\d\.\d+ \| 3 \|", told)
+    assert re.search(r"\| probability \| 0\.\d+ \| 0\.5\d* \|", told)
 
 
 def test_every_placeholder_of_the_prose_has_a_part_and_every_part_is_used():

@@ -136,6 +136,13 @@ def test_every_change_makes_another_version(folder, changes):
     assert first.sha256 != second.sha256
 
 
+def test_a_reference_changes_no_answer_and_no_name(folder):
+    first = Checkpoint.read(folder)
+    second = write_metadata(folder, dataclasses.replace(first.metadata, reference={"n": 3}))
+    assert second.sha256 == first.sha256
+    assert Checkpoint.read(folder).metadata.reference == {"n": 3}
+
+
 def test_a_failed_write_leaves_the_old_metadata_whole(folder, monkeypatch):
     before = (folder / METADATA_FILE).read_bytes()
 

@@ -20,12 +20,13 @@ from ml.checkpoint import (
     write_metadata,
 )
 from ml.classifier import Classifier
+from ml.drift import statistics
 from ml.labels import LABELS, NORMAL, PNEUMONIA
 from ml.model import build_classifier, save_half_precision
-from ml.preprocess import model_input
+from ml.preprocess import canonical, model_input
 from ml.refusal import fit_for, fit_refusal
 from ml.serving import ServingGraph
-from ml.tests.conftest import strengthen
+from ml.tests.conftest import draw_xray, strengthen
 
 
 @pytest.fixture(scope="module")
@@ -182,6 +183,12 @@ def test_a_stream_that_breaks_off_says_why_and_the_next_one_works(classifier):
     next(answers)
     answers.close()
     assert len(list(classifier.classify_each([chest_like(60, 60)] * 3))) == 3
+
+
+def test_the_statistics_are_those_of_what_the_network_sees(classifier):
+    picture = draw_xray(ill=False, seed=4, size=(500, 400))
+    (answer,), (streamed,) = classifier.classify([picture]), classifier.classify_each([picture])
+    assert answer.statistics == streamed.statistics == statistics(canonical(picture))
 
 
 def test_no_pictures_give_no_answers(classifier):
