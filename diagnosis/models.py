@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Self
 from django.conf import settings
 from django.db import models
 from django.db.models import Case, F, Q, Value, When
-from django.db.models.functions import Coalesce, Now
+from django.db.models.functions import Cast, Coalesce, Now
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext
@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from diagnosis import quality
 from diagnosis.audit.rows import AuditEvent
+from diagnosis.dashboard.rows import CountedDay, DayFigures, LastRun, RefusedFiles  # noqa: F401 - models elsewhere
 from diagnosis.dicom_facts import DICOM_CONSTRAINTS, DicomFacts
 from diagnosis.files import heatmap_path, model_input_path, picture_path, thumbnail_path
 from diagnosis.preferences import Preferences  # noqa: F401 - a model in a file of its own
@@ -253,6 +254,7 @@ class Answer(NamedTuple):
     probability: float
     milliseconds: int
     heatmap: str
+    statistics: list[float] | None = None  # of ml.drift
 
 
 class PredictionQuerySet(models.QuerySet):
@@ -299,10 +301,11 @@ class PredictionQuerySet(models.QuerySet):
         milliseconds: int,
         is_uncertain: bool = False,
         heatmap: str = "",
+        statistics: list[float] | None = None,
     ) -> bool:
         """Move RUNNING → SUCCEEDED if `task_id` still holds the claim; the label follows from the threshold.
 
-        `heatmap` names a file in the storage; "" where there is none.
+        `heatmap` names a file in the storage; "" where there is none. `statistics` are those of ml.drift.
         """
         return self._finish(
             prediction_id,
@@ -314,6 +317,7 @@ class PredictionQuerySet(models.QuerySet):
             milliseconds=milliseconds,
             is_uncertain=is_uncertain,
             heatmap=heatmap,
+            statistics=statistics,
         )
 
     def succeed_all(self, answers: Sequence[Answer], *, model_version: ModelVersion, task_id: str) -> set[uuid.UUID]:
@@ -326,7 +330,8 @@ class PredictionQuerySet(models.QuerySet):
         uncertain = [answer.prediction_id for answer in answers if model_version.is_uncertain_about(answer.probability)]
 
         def its_own(field: str, kind: models.Field) -> Case:
-            values = [When(pk=answer.prediction_id, then=Value(getattr(answer, field), kind)) for answer in answers]
+            given = [(answer.prediction_id, getattr(answer, field)) for answer in answers]
+            values = [When(pk=pk, then=Value(value, kind)) for pk, value in given if value is not None]
             return Case(*values, output_field=kind)
 
         recorded = self.filter(pk__in=ids, state=State.RUNNING, claimed_by=task_id).update(
@@ -338,14 +343,23 @@ class PredictionQuerySet(models.QuerySet):
             probability=its_own("probability", models.FloatField()),
             milliseconds=its_own("milliseconds", models.IntegerField()),
             heatmap=its_own("heatmap", models.CharField()),
+            # Cast, because PostgreSQL takes the values of a case for text.
+            statistics=Cast(its_own("statistics", models.JSONField()), models.JSONField()),
         )
         if recorded == len(ids):
             return set(ids)
         return set(self.filter(pk__in=ids, state=State.SUCCEEDED, claimed_by=task_id).values_list("pk", flat=True))
 
-    def fail(self, prediction_id: uuid.UUID | str, *, task_id: str, reason: FailureReason) -> bool:
-        """Move RUNNING → FAILED if `task_id` still holds the claim."""
-        return self._finish(prediction_id, task_id=task_id, state=State.FAILED, reason=reason)
+    def fail(
+        self,
+        prediction_id: uuid.UUID | str,
+        *,
+        task_id: str,
+        reason: FailureReason,
+        statistics: list[float] | None = None,
+    ) -> bool:
+        """Move RUNNING → FAILED if `task_id` still holds the claim; `statistics` where the picture was looked at."""
+        return self._finish(prediction_id, task_id=task_id, state=State.FAILED, reason=reason, statistics=statistics)
 
     def _finish(self, prediction_id, *, task_id: str, **values) -> bool:
         held = self.filter(pk=prediction_id, state=State.RUNNING, claimed_by=task_id)
@@ -430,6 +444,10 @@ class Prediction(Reviewed):
     heatmap = models.FileField(upload_to=heatmap_path, max_length=200, blank=True)
     milliseconds = models.PositiveIntegerField(null=True, blank=True, help_text="that the reading took")
     reason = models.CharField(max_length=20, choices=FailureReason, blank=True)
+    # For the dashboard; a refused picture has them too, one that no model looked at has none.
+    statistics = models.JSONField(
+        null=True, blank=True, editable=False, help_text="of the picture that the model saw, in the order of ml.drift"
+    )
     # For the lists of one person's predictions, and of scans by their latest answer: all that such a list is narrowed
     # and sorted by stands in this table, in the order of an index. Of a scan the first two never change; save() copies
     # them. The third says that the scan's latest_prediction is this one; services.request_prediction writes both.
@@ -461,6 +479,10 @@ class Prediction(Reviewed):
             models.CheckConstraint(
                 name="only_an_answer_is_uncertain_or_has_a_heatmap",
                 condition=Q(state=State.SUCCEEDED) | Q(is_uncertain=False, heatmap=""),
+            ),
+            models.CheckConstraint(
+                name="only_a_finished_one_has_statistics",
+                condition=Q(statistics__isnull=True) | Q(state__in=TERMINAL_STATES),
             ),
             models.CheckConstraint(
                 name="a_reason_stands_iff_it_failed",

@@ -385,7 +385,8 @@ def register_model(*, folder: Path, activate: bool = False) -> tuple[ModelVersio
     with transaction.atomic():
         version, is_new = ModelVersion.objects.update_or_create(
             sha256=checkpoint.sha256,
-            defaults={"folder": str(place)},
+            # A checkpoint of the same name may have got a reference since.
+            defaults={"folder": str(place), "metadata": checkpoint.as_json()},
             create_defaults={
                 "folder": str(place),
                 "name": metadata.name,

@@ -49,6 +49,8 @@ def answer_message(prediction_ids: list[str], *, task_id: str) -> None:
     try:
         for _ in answers:
             pass
+        if version:
+            worker.note_in_use(version.sha256)
     except CheckpointError:
         for _ in one_by_one(ids, task_id=task_id):
             pass
@@ -161,13 +163,19 @@ def record_all(answered: Answered, *, task_id: str) -> None:
     for reading, classification in answered:
         prediction = reading.prediction
         if not classification.is_chest_xray:
-            Prediction.objects.fail(prediction.pk, task_id=task_id, reason=FailureReason.NOT_A_CHEST_XRAY)
+            Prediction.objects.fail(
+                prediction.pk,
+                task_id=task_id,
+                reason=FailureReason.NOT_A_CHEST_XRAY,
+                statistics=classification.statistics,
+            )
             continue
         answer = Answer(
             prediction_id=prediction.pk,
             probability=classification.probability,
             milliseconds=round(reading.seconds * 1000),
             heatmap=heatmap_path(prediction, ""),
+            statistics=classification.statistics,
         )
         given.append((prediction, answer, worker.heatmap_png(prediction, classification)))
     if not given:

@@ -1,5 +1,6 @@
 """The Celery tasks: ids in, one call each. The options that all share are in the settings."""
 
+from datetime import timedelta
 from itertools import islice
 from typing import Any
 
@@ -9,6 +10,9 @@ from django.conf import settings
 
 # A worker that sends messages answers nobody meanwhile; the next minute sends more.
 REQUEUED_AT_ONCE = 1000
+
+# Nor one that counts: a long past is left for the next runs, or for the command.
+COUNT_AT_MOST = timedelta(seconds=2)
 
 # So many are erased within seconds, also in a bucket; people's scans come in between.
 ERASED_AT_ONCE = 200
@@ -60,8 +64,18 @@ def run_predictions(self, prediction_ids: list[str]) -> None:
 def requeue_stale_predictions() -> None:
     """Send lost predictions to the workers again; beat calls it every minute."""
     from diagnosis import services
+    from diagnosis.dashboard.rows import LastRun
 
-    services.requeue_stale(limit=REQUEUED_AT_ONCE)
+    requeued = services.requeue_stale(limit=REQUEUED_AT_ONCE)
+    LastRun.note(LastRun.REQUEUE, sent=requeued.sent, given_up=requeued.given_up, unsent=requeued.unsent)
+
+
+@shared_task
+def count_days() -> None:
+    """Count for the dashboard what happened; beat calls it every five minutes."""
+    from diagnosis.dashboard import counting
+
+    counting.count_days(at_most=COUNT_AT_MOST)
 
 
 @shared_task

@@ -15,6 +15,7 @@ from django.conf import settings
 
 from diagnosis import intake, services
 from diagnosis.archives import Archive, Budget, is_zip
+from diagnosis.dashboard.rows import RefusedFiles
 from diagnosis.dicom.reader import is_dicom
 from diagnosis.models import Upload
 from diagnosis.refusals import Refusal, TooManyFiles
@@ -101,6 +102,7 @@ def take(*, owner, files: Sequence[tuple[str, BinaryIO]], reference: str = "") -
                 outcome.refused.append(Refused(label, refusal.code, refusal.sentence, refusal.values, name=name))
             else:
                 outcome.submissions.append(submission)
+    RefusedFiles.objects.note(file.code for file in outcome.refused)
     if outcome.given > 1 and outcome.submissions:
         outcome.upload = _remembered(owner, outcome)
     return outcome

@@ -5,6 +5,7 @@ from django.urls import include, path
 from diagnosis import account, views
 from diagnosis.api.documentation import DocumentationPage
 from diagnosis.audit import pages as audit_pages
+from diagnosis.dashboard import views as dashboard
 from diagnosis.export import views as export
 
 app_name = "diagnosis"
@@ -42,6 +43,9 @@ urlpatterns = [
     path("accounts/everything.zip", export.everything, name="everything"),
     path("accounts/token/", account.token_new, name="token_new"),
     path("accounts/token/revoke/", account.token_revoke, name="token_revoke"),
+    path("dashboard/", dashboard.dashboard, name="dashboard"),
+    path("dashboard/now/", dashboard.dashboard_now, name="dashboard_now"),
+    path("dashboard/count/", dashboard.dashboard_count, name="dashboard_count"),
     path("api-docs/", DocumentationPage.as_view(), name="api_docs"),
     path("models/<str:sha256>/", views.model_card, name="model_card"),
 ]

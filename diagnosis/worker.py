@@ -52,6 +52,7 @@ class Reading:
     picture: Image.Image
     seconds: float  # that went into the picture and the model so far
     read_at: float = field(default_factory=time.monotonic)
+    statistics: list[float] | None = None  # of ml.drift, once the model has looked at the picture
 
 
 def answer(prediction_id: str, *, task_id: str) -> None:
@@ -64,6 +65,8 @@ def answer(prediction_id: str, *, task_id: str) -> None:
     reading = begin(prediction_id, task_id=task_id)
     if reading:
         end(reading, partial(classify, reading))
+        if reading.statistics:
+            note_in_use(reading.prediction.model_version.sha256)
 
 
 def begin(prediction_id: str, *, task_id: str) -> Reading | None:
@@ -100,7 +103,9 @@ def end(reading: Reading, result: Callable[[], "Classification"]) -> None:
     try:
         classification = result()
     except Exception as error:  # noqa: BLE001 - reason_of tells them apart, and logs
-        Prediction.objects.fail(prediction.pk, task_id=task_id, reason=reason_of(error, prediction))
+        Prediction.objects.fail(
+            prediction.pk, task_id=task_id, reason=reason_of(error, prediction), statistics=reading.statistics
+        )
     else:
         record(prediction, classification, task_id=task_id, milliseconds=round(reading.seconds * 1000))
 
@@ -192,6 +197,7 @@ def record(prediction: Prediction, classification: "Classification", *, task_id:
             milliseconds=milliseconds,
             is_uncertain=version.is_uncertain_about(classification.probability),
             heatmap=heatmap,
+            statistics=classification.statistics,
         )
         if recorded and not store_heatmap(prediction, png, name=heatmap):
             Prediction.objects.filter(pk=prediction.pk).update(heatmap="")
@@ -248,6 +254,7 @@ def classify(reading: Reading) -> "Classification":
     version = reading.prediction.model_version
     classification = loaded_classifier(version.folder, version.sha256).classify([reading.picture])[0]
     reading.seconds += time.monotonic() - began
+    reading.statistics = classification.statistics
     if not classification.is_chest_xray:
         raise NotAChestXray
     return classification
@@ -277,4 +284,20 @@ def load_active_model() -> None:
         except CheckpointError as error:
             # The worker stays: each prediction ends with MODEL_UNAVAILABLE instead of waiting for ever.
             logger.error("The active model %s can't be loaded: %s", active, error)
+            note_in_use("")
+        else:
+            note_in_use(active.sha256)
     settings.WORKER_READY_FILE.touch()
+
+
+# Written where it changes.
+@lru_cache(maxsize=1)
+def note_in_use(sha256: str) -> None:
+    """Let the dashboard find which version this worker has in use; "": the active one could not be loaded."""
+    file = settings.WORKER_MODEL_FILE
+    part = file.with_name(f"{file.name}.part")
+    try:
+        part.write_text(sha256)
+        part.replace(file)
+    except OSError:
+        logger.warning("The dashboard will not know which version this worker uses", exc_info=True)

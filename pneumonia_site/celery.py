@@ -18,10 +18,14 @@ app.autodiscover_tasks()
 
 @worker_init.connect
 def not_ready_yet(**_signal: Any) -> None:
-    """Take back what an earlier worker in this place said of itself."""
+    """Take back what an earlier worker in this place said of itself, and let this one be asked."""
     from django.conf import settings
 
-    settings.WORKER_READY_FILE.unlink(missing_ok=True)
+    # Registers a command by being imported; only a worker needs it.
+    from diagnosis.dashboard import remote  # noqa: F401
+
+    for file in (settings.WORKER_READY_FILE, settings.WORKER_MODEL_FILE):
+        file.unlink(missing_ok=True)
 
 
 @worker_process_init.connect

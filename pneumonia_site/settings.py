@@ -389,6 +389,8 @@ if REVIEW_READERS > 2:
 
 # The worker touches it when it has loaded the model.
 WORKER_READY_FILE = VAR_DIR / "worker.ready"
+# It says there, for the dashboard, which version it has in use.
+WORKER_MODEL_FILE = VAR_DIR / "worker.model"
 
 # How long a scan is kept (days), then it is erased with all that belongs to it. None: until somebody deletes it.
 RETENTION_DAYS = None
@@ -500,6 +502,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": crontab(hour=2, minute=30),
         "options": {"queue": QUEUE_OF_BATCHES},
     },
+    "count-days": {"task": "diagnosis.tasks.count_days", "schedule": 300.0},
 }
 if EMBEDDED:
     BROKER_DIR = VAR_DIR / "broker"

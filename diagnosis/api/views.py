@@ -29,6 +29,7 @@ from diagnosis.api.serializers import (
     ScanSerializer,
 )
 from diagnosis.audit import Action
+from diagnosis.dashboard.rows import RefusedFiles
 from diagnosis.export.page import report_response
 from diagnosis.export.report import NotFinished
 from diagnosis.models import ModelVersion, Prediction, Scan, may_view_all_scans
@@ -168,6 +169,7 @@ class Scans(Rows):
                 trigger=Trigger.API,
             )
         except Refusal as refusal:
+            RefusedFiles.objects.note([refusal.code])
             raise Refused(refusal) from refusal
         scan = scans_to_show(Scan.objects.filter(pk=submission.scan.pk)).get()
         response = Response(ScanSerializer(scan, context=self.get_serializer_context()).data)

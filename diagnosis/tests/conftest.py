@@ -127,6 +127,7 @@ class FakeClassifier:
     probability: float = 0.9
     is_chest_xray: bool = True
     heatmap: np.ndarray = field(default_factory=lambda: np.linspace(0, 1, 16, dtype=np.float32).reshape(4, 4))
+    statistics: list[float] = field(default_factory=lambda: [120.0, 55.0, 20.0, 200.0, 0.1, 0.01, 4.5, 3.0])
     error: BaseException | None = None
     pictures: list = field(default_factory=list)
 
@@ -134,7 +135,12 @@ class FakeClassifier:
         self.pictures += pictures
         if self.error:
             raise self.error
-        answer = SimpleNamespace(probability=self.probability, is_chest_xray=self.is_chest_xray, heatmap=self.heatmap)
+        answer = SimpleNamespace(
+            probability=self.probability,
+            is_chest_xray=self.is_chest_xray,
+            heatmap=self.heatmap,
+            statistics=self.statistics,
+        )
         return [answer for _ in pictures]
 
     def classify_each(self, pictures):

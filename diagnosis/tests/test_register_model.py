@@ -90,6 +90,16 @@ def test_the_row_keeps_all_that_the_checkpoint_tells_for_the_model_card(tmp_path
     assert (metadata["metrics"], metadata["training"]["command"]) == (metrics, "python -m ml.train")
 
 
+def test_a_reference_that_came_later_is_known_from_then_on(folder, tmp_path):
+    register(folder)
+    checkpoint_in(tmp_path / "spring", name="spring", reference={"n": 7})
+
+    register(folder)
+
+    version = ModelVersion.objects.get()
+    assert version.metadata["reference"] == {"n": 7}
+
+
 def test_activate_makes_it_the_one_that_answers(folder, model_version):
     told = register(folder, "--activate")
 

@@ -10,8 +10,10 @@ from django.contrib.auth import get_user_model
 from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from diagnosis.audit import AuditEvent, Pseudonym
+from diagnosis.dashboard.counting import count_day
 from diagnosis.models import ModelVersion, Prediction, Scan, Upload
 from diagnosis.pages import Mark
 from diagnosis.review.export import export_reviews
@@ -342,6 +344,26 @@ def test_the_pages_of_a_scan_a_prediction_and_a_version_read_few_rows(seeded, sa
     client = signed_in(sam)
     for kind, row in (("scan", scan), ("prediction", scan.latest_prediction), ("modelversion", seeded.newer)):
         assert_cheap(client, f"/admin/diagnosis/{kind}/{row.pk}/change/")
+
+
+def test_the_dashboard_reads_what_was_counted_and_few_rows_beside(seeded, sam):
+    count_day(timezone.now().date())
+    client = signed_in(sam)
+    for address in ("/dashboard/?days=365", "/dashboard/now/"):
+        assert_cheap(client, address)
+
+
+def test_counting_a_day_reads_the_rows_of_that_day_alone(seeded):
+    day = Scan.objects.order_by("created_at")[5000].created_at.date()
+    with CaptureQueriesContext(connection) as captured:
+        count_day(day)
+    rows = Prediction.objects.filter(requested_at__date=day).count()
+    assert rows > 0
+    for query in captured:
+        sql = query["sql"].partition("FOR SELECT")[2] or query["sql"]
+        sql = f"SELECT{sql}" if query["sql"].startswith("DECLARE") else sql
+        if sql.startswith("SELECT"):
+            assert sum(rows_read(sql).values()) <= 1.1 * rows + 10, sql
 
 
 def test_a_page_takes_the_same_number_of_queries_with_few_rows_and_with_many(seeded, sam):

@@ -120,6 +120,7 @@ def test_the_label_is_pneumonia_from_the_operating_point_on(probability, label):
         {"state": State.RUNNING, "reason": FailureReason.TIMED_OUT},
         {"state": State.RUNNING, "finished_at": timezone.now()},
         {"state": State.RUNNING, "claimed_by": ""},
+        {"state": State.RUNNING, "statistics": [1.0]},
         {"state": State.QUEUED},
     ],
     ids=lambda broken: ", ".join(map(str, broken)),

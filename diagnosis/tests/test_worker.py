@@ -45,6 +45,51 @@ def test_it_records_the_answer_with_the_operating_point_of_the_version(use):
     assert prediction.milliseconds is not None
 
 
+@pytest.mark.parametrize("is_chest_xray", [True, False])
+def test_it_keeps_how_the_picture_looks_of_a_refused_one_too(use, is_chest_xray):
+    use(0.87, is_chest_xray=is_chest_xray, statistics=[1.5] * 8)
+    prediction = prediction_at(State.QUEUED)
+
+    worker.answer(str(prediction.pk), task_id="task")
+
+    prediction.refresh_from_db()
+    assert prediction.state == (State.SUCCEEDED if is_chest_xray else State.FAILED)
+    assert prediction.statistics == [1.5] * 8
+
+
+def test_of_a_picture_that_no_model_looked_at_nothing_is_known(use):
+    use(RuntimeError("a bug"))
+    prediction = prediction_at(State.QUEUED)
+
+    worker.answer(str(prediction.pk), task_id="task")
+
+    prediction.refresh_from_db()
+    assert prediction.statistics is None
+
+
+def test_it_leaves_word_of_the_version_in_use(use, settings, tmp_path):
+    use(0.5)
+    settings.WORKER_MODEL_FILE = tmp_path / "worker.model"
+    worker.note_in_use.cache_clear()
+    prediction = prediction_at(State.QUEUED)
+
+    worker.answer(str(prediction.pk), task_id="task")
+
+    assert settings.WORKER_MODEL_FILE.read_text() == prediction.model_version.sha256
+
+
+def test_an_answer_stands_where_that_word_can_not_be_left(use, settings, tmp_path):
+    use(0.5)
+    settings.WORKER_MODEL_FILE = tmp_path / "no such folder" / "worker.model"
+    worker.note_in_use.cache_clear()
+    prediction = prediction_at(State.QUEUED)
+
+    worker.answer(str(prediction.pk), task_id="task")
+
+    prediction.refresh_from_db()
+    assert prediction.state == State.SUCCEEDED
+
+
 @pytest.mark.parametrize("state", [State.SUCCEEDED, State.FAILED, State.RUNNING])
 def test_it_ignores_a_late_or_doubled_message(use, state):
     fake = use(0.5)

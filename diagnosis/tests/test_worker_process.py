@@ -18,6 +18,7 @@ from django.core.management import call_command
 from django.db import connection
 
 from diagnosis import services
+from diagnosis.dashboard import live
 from diagnosis.models import Label, ModelVersion, Prediction, Scan
 from diagnosis.states import FailureReason, State, Trigger
 from diagnosis.tasks import run_prediction
@@ -208,6 +209,16 @@ def test_an_upload_is_answered(worker):
     assert prediction.label in Label.values
     assert prediction.attempts == 1
     assert prediction.milliseconds > 0
+
+
+def test_the_dashboard_learns_from_the_worker_which_model_it_uses(worker, model):
+    finished(asked(scan_of(person("alice"))))
+
+    (told,) = live.workers()
+
+    assert (told.sha256, told.busy) == (model.sha256, 0)
+    assert told.since is not None
+    assert Prediction.objects.get().statistics is not None
 
 
 def test_a_doubled_message_is_answered_once(worker):

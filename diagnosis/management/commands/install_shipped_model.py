@@ -31,7 +31,9 @@ class Command(BaseCommand):
         active = services.active_model_version()
         silence = why_silent(active)
         try:
-            is_known = ModelVersion.objects.filter(sha256=Checkpoint.read(settings.MODEL_CHECKPOINT).sha256).exists()
+            shipped = Checkpoint.read(settings.MODEL_CHECKPOINT)
+            # A later software may tell more of the same version.
+            is_known = ModelVersion.objects.filter(sha256=shipped.sha256).update(metadata=shipped.as_json())
             if is_known and not silence:
                 return
             activate = activate_new or bool(silence)

@@ -9,7 +9,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 
 import diagnosis
 from diagnosis.api.document import REFUSALS
-from diagnosis.models import Prediction, Scan
+from diagnosis.models import Prediction, RefusedFiles, Scan
 from diagnosis.states import State, Trigger
 from diagnosis.tests import factories
 from diagnosis.tests.api.problems import problem_of
@@ -139,6 +139,11 @@ def test_a_refused_dicom_file_is_a_problem_with_its_code(alices, model_version, 
     problem = problem_of(alices.post(SCANS, {"image": a_file(dicom_file(**elements), name)}), 422, code)
     assert "Doe" not in json.dumps(problem)
     assert files_in(media) == []
+
+
+def test_a_refused_file_is_counted_for_the_dashboard(alices, model_version):
+    alices.post("/api/v1/scans/", {"image": SimpleUploadedFile("letter.jpg", b"Dear colleague")})
+    assert list(RefusedFiles.objects.values_list("code", "files")) == [("NOT_A_PICTURE", 1)]
 
 
 def test_the_document_names_every_code_that_a_file_is_refused_with():
