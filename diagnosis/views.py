@@ -31,6 +31,7 @@ from diagnosis import audit, services, uploads
 from diagnosis.audit import Action
 from diagnosis.audit.reading import events_of, told
 from diagnosis.forms import HistoryFilter, NewScansForm, WindowForm
+from diagnosis.history import answers_by_month
 from diagnosis.levels import levels_of, through_window, white_of
 from diagnosis.middleware import RETRY_SECONDS
 from diagnosis.model_card import ModelCard
@@ -99,11 +100,13 @@ def scan_list(request: HttpRequest) -> HttpResponse:
     form = HistoryFilter(request.GET)
     mark = request.GET.get("page", "")
     page = page_of(form.narrow(own.with_latest(), owner=owner), by="placed_at", size=SCANS_PER_PAGE, mark=mark)
+    is_filtered = any(request.GET.get(name) for name in form.fields)
     context = {
         "form": form,
         "page": page,
         "count": CappedCount.of(own),
-        "is_filtered": any(request.GET.get(name) for name in form.fields),
+        "is_filtered": is_filtered,
+        "graph": None if is_filtered or page.previous else answers_by_month(own),
         "is_waiting": any(scan.latest_prediction and not scan.latest_prediction.is_terminal for scan in page),
     }
     return render(request, "diagnosis/scan_list.html", context)

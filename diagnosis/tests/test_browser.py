@@ -291,6 +291,40 @@ def test_a_stranger_finds_nothing_under_the_address_of_a_scan(page, browser, sit
     context.close()
 
 
+def test_the_dashboard_draws_its_graphs_under_the_sites_own_policy_in_both_modes(page, site, x_ray):
+    sign_up(page, "gina")
+    upload(page, x_ray)
+    await_answer(page)
+    page.goto("/scans/")
+    assert_drawn(page, 1)
+    page.get_by_role("button", name="Account of").click()
+    page.get_by_role("button", name="Sign out").click()
+    page.goto("/dashboard/")
+    page.locator("input[name=login]").fill("demo")
+    page.locator("input[name=password]").fill(site.demo_password)
+    page.locator("main button[type=submit]").click()
+    page.get_by_role("button", name="Count now").click()
+    expect(page.locator("#now")).to_contain_text("uses the active model")
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        assert_drawn(page, 3)
+    page.set_viewport_size({"width": 360, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    page.locator(".graph summary").first.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("table", name="Scans and answers a day")).to_be_visible()
+
+
+def assert_drawn(page: Page, least: int) -> None:
+    """At least so many graphs have left something on their canvas."""
+    drawn = """() => {
+        const pixels = (canvas) => canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+        const canvases = [...document.querySelectorAll("canvas[data-graph]")].filter((canvas) => canvas.width);
+        return canvases.filter((canvas) => pixels(canvas).some(Boolean)).length;
+    }"""
+    assert wait_for(lambda: page.evaluate(drawn)) >= least
+
+
 @pytest.mark.parametrize("width", [360, 1280])
 def test_no_page_is_wider_than_the_window(page, width, x_ray):
     sign_up(page, f"wanda{width}")

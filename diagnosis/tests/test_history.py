@@ -8,6 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from diagnosis import history
 from diagnosis.models import Scan
 from diagnosis.states import State
 from diagnosis.tests.factories import model_version_of, prediction_at, scan_of
@@ -159,6 +160,48 @@ def test_pages_hold_a_fixed_number_and_keep_the_filter(browser, alice):
 def test_a_page_that_is_not_there_still_shows_a_page(browser, alice, mark):
     scan_of(alice, original_name="a")
     assert shown(browser, page=mark) == ["a"]
+
+
+def test_the_answers_by_month_are_drawn_and_told_in_a_table(browser, alice):
+    for month, probability in ((3, 0.9), (3, 0.1), (5, 0.1)):
+        prediction_at(State.SUCCEEDED, scan_of(alice, created_at=on(2026, month, 2)), probability=probability)
+    prediction_at(State.FAILED, scan_of(alice, created_at=on(2026, 5, 2)))
+    prediction_at(State.QUEUED, scan_of(alice, created_at=on(2026, 6, 2)))
+    scan_of(alice)
+
+    response = browser.get(LIST)
+
+    graph = response.context["graph"]
+    assert graph.rows == [["Mar 2026", "1", "1", "0"], ["Apr 2026", "0", "0", "0"], ["May 2026", "1", "0", "1"]]
+    assert [graph.columns[0], *(series.name for series in graph.series)] == graph.columns
+    page = response.content.decode()
+    assert '<canvas data-graph="by-month-data" role="img" aria-label="Answers by month. ' in page
+    assert '<th scope="row">Mar 2026</th><td>1</td><td>1</td><td>0</td>' in page
+
+
+@pytest.mark.parametrize("state", [State.QUEUED, State.FAILED])
+def test_nothing_is_drawn_where_there_is_no_answer(browser, alice, state):
+    prediction_at(state, scan_of(alice))
+    page = browser.get(LIST).content.decode()
+    assert "data-graph" not in page
+    assert "chart.min.js" not in page
+
+
+def test_nothing_is_drawn_beside_what_was_searched_for(browser, alice):
+    prediction_at(State.SUCCEEDED, scan_of(alice, original_name="ward"))
+    assert browser.get(LIST).context["graph"] is not None
+    assert browser.get(LIST, {"q": "ward"}).context["graph"] is None
+
+
+def test_the_graph_is_of_ones_own_newest_scans_and_two_years_at_most(browser, alice, bob, monkeypatch):
+    prediction_at(State.SUCCEEDED, scan_of(bob))
+    assert browser.get(LIST).context["graph"] is None
+    for year in (2020, 2025, 2026):
+        prediction_at(State.SUCCEEDED, scan_of(alice, created_at=on(year, 1, 2)))
+    graph = browser.get(LIST).context["graph"]
+    assert (graph.labels[0], graph.labels[-1], len(graph.labels)) == ("Feb 2024", "Jan 2026", 24)
+    monkeypatch.setattr(history, "MOST_SCANS", 1)
+    assert browser.get(LIST).context["graph"].labels == ["Jan 2026"]
 
 
 def test_the_number_of_queries_does_not_grow_with_the_scans(browser, alice):
