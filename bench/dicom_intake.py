@@ -37,6 +37,18 @@ def dicom_of_ten_megabytes() -> bytes:
     return buffer.getvalue()
 
 
+def jpeg_2000(data: bytes) -> bytes:
+    """Give an uncompressed DICOM file as one that is compressed by JPEG 2000 without loss."""
+    import pydicom
+    from pydicom.uid import JPEG2000Lossless
+
+    dataset = pydicom.dcmread(io.BytesIO(data))
+    dataset.compress(JPEG2000Lossless, encoding_plugin="pylibjpeg", generate_instance_uid=False)
+    buffer = io.BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
 def seconds_of_dicom_intake(data: bytes, *, rounds: int = ROUNDS) -> list[float]:
     """Give the seconds that intake took for `data`, once a round. Django's settings have to be set up."""
     from diagnosis import intake

@@ -39,6 +39,12 @@ def worst_page(parts: Parts) -> float:
     return max(found)
 
 
+def worst_dashboard(parts: Parts) -> float:
+    """Give the same for the dashboard, over what it shows."""
+    figures = parts["dashboard"]["figures"]
+    return max(figures[f"{page}.1000000"]["median"] / figures[f"{page}.1000"]["median"] for page in ("month", "year"))
+
+
 def more_queries(parts: Parts) -> float:
     """Give the largest difference, over the pages, of the numbers of queries."""
     figures = parts["pages"]["figures"]
@@ -117,6 +123,16 @@ RATIOS: dict[str, Ratio] = {
     ),
     "pages_million_more_queries": Ratio(
         "Queries that a page needs more, or less, with a million predictions", "0", more_queries
+    ),
+    "dashboard_million_vs_thousand": Ratio(
+        "The dashboard takes so many times longer with a million predictions than with a thousand",
+        "≤ 1.5",
+        worst_dashboard,
+    ),
+    "dicom_vs_jpeg": Ratio(
+        "Taking in a DICOM file of 10 MB takes so many times longer than a large JPEG",
+        "",
+        quotient(("dicom", "uncompressed"), ("intake", "clean")),
     ),
 }
 

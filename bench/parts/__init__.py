@@ -8,5 +8,7 @@ PARTS = {
     "beside_a_batch": "From an upload to its answer while a batch runs",
     "reprocessing": "Answering old scans again",
     "pages": "Pages, by the number of predictions in PostgreSQL",
+    "dashboard": "The staff's dashboard, by the number of predictions in PostgreSQL",
     "intake": "Taking in a picture",
+    "dicom": "Taking in a DICOM file of 10 MB",
 }

@@ -116,6 +116,9 @@ def test_ratios_come_from_the_raw_figures_of_the_run():
             history__1000__queries=4, history__1000000__queries=4,
             poll__1000__queries=3, poll__1000000__queries=5,
         ),
+        "dashboard": part(month__1000=20, month__1000000=22, year__1000=100, year__1000000=120),
+        "intake": part(clean=250),
+        "dicom": part(uncompressed=1000, jpeg_2000=1500),
     }  # fmt: skip
 
     expected = {
@@ -129,6 +132,8 @@ def test_ratios_come_from_the_raw_figures_of_the_run():
         "two_workers_vs_one": 1.05,
         "pages_million_vs_thousand": 2.5,
         "pages_million_more_queries": 2,
+        "dashboard_million_vs_thousand": 1.2,
+        "dicom_vs_jpeg": 4.0,
     }
     assert {name: value for name, value in ratios(given).items() if value is not None} == expected
 
@@ -153,7 +158,7 @@ def test_the_table_shows_every_figure_every_ratio_and_what_failed():
 
 def test_the_command_writes_both_files(tmp_path):
     subprocess.run(
-        [sys.executable, "-m", "bench", "--quick", "--only", "intake", "--out", tmp_path],
+        [sys.executable, "-m", "bench", "--quick", "--only", "intake", "dicom", "--out", tmp_path],
         cwd=PROJECT,
         check=True,
         capture_output=True,
@@ -167,4 +172,8 @@ def test_the_command_writes_both_files(tmp_path):
     assert intake["status"] == "measured"
     assert intake["figures"]["clean"]["n"] == 3
     assert 0 < intake["figures"]["clean"]["min"] <= intake["figures"]["clean"]["median"]
+    dicom = results["parts"]["dicom"]
+    assert (dicom["status"], set(dicom["figures"])) == ("measured", {"uncompressed", "jpeg_2000"})
+    assert "uncompressed 10.5 MB" in dicom["notes"][0]
+    assert results["ratios"]["dicom_vs_jpeg"] > 0
     assert (tmp_path / "RESULTS.md").read_text() == table(results)

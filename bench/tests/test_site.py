@@ -4,7 +4,8 @@ import pytest
 
 from bench import person
 from bench.parts.pages import PAGES, queries, visits_to_pages
-from diagnosis.models import Prediction, Scan
+from diagnosis.dashboard.counting import count_days
+from diagnosis.models import DayFigures, Prediction, Scan
 from diagnosis.states import State
 from diagnosis.tests.factories import prediction_at
 from diagnosis.tests.seeding import seed
@@ -41,6 +42,8 @@ def test_many_rows_are_written_as_the_site_would_have_them_and_every_page_opens(
     assert history.count() > 10 * Scan.objects.filter(owner__username=seeded.few).count() > 0
     for scan in history[:20]:
         assert scan.latest_prediction == scan.predictions.first(), "the newest one"
+    assert count_days().left == 0
+    assert DayFigures.objects.filter(of_uploads=True).exclude(histograms={}).exists(), "the statistics are understood"
     visits = visits_to_pages(seeded)
     assert set(visits) == set(PAGES)
     for page, visit in visits.items():

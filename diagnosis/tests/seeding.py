@@ -106,7 +106,7 @@ def seed(predictions: int) -> Seeded:
                 "state": f"CASE WHEN {failed} THEN 'FAILED' ELSE 'SUCCEEDED' END",
                 "claimed_by": "md5('task ' || i)::uuid::text",
                 "claimed_at": requested_at,
-                "finished_at": requested_at,
+                "finished_at": f"{requested_at} + s % 5000 * interval '1 millisecond'",
                 "attempts": "1",
                 "label": f"CASE WHEN {failed} THEN '' ELSE {label} END",
                 "probability": f"CASE WHEN NOT {failed} THEN {probability} END",
@@ -114,6 +114,8 @@ def seed(predictions: int) -> Seeded:
                 "is_uncertain": f"NOT {failed} AND {probability} BETWEEN 0.4 AND 0.6",
                 "heatmap": f"CASE WHEN {failed} THEN '' ELSE 'heatmaps/00/' || md5('prediction ' || i) || '.png' END",
                 "milliseconds": f"CASE WHEN NOT {failed} THEN 50 END",
+                "statistics": "jsonb_build_array("
+                "100 + s % 60, 50 + s % 20, s % 40, 170 + s % 60, s % 30 / 100.0, s % 7 / 100.0, 3 + s % 30 / 10.0, 3)",
                 "reason": f"CASE WHEN NOT {failed} THEN '' WHEN s % 200 = 111 THEN 'INTERNAL_ERROR' "
                 "ELSE 'NOT_A_CHEST_XRAY' END",
                 "reviewed_label": f"CASE WHEN NOT {is_second} AND {is_rare} AND s % 10 = 0 THEN {reviewed} ELSE '' END",
