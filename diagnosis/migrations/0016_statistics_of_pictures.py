@@ -3,7 +3,7 @@ from django.db.models import Q
 
 
 class Migration(migrations.Migration):
-    dependencies = [("diagnosis", "0012_days_of_the_dashboard")]
+    dependencies = [("diagnosis", "0015_days_of_the_dashboard")]
 
     operations = [
         migrations.AddField(

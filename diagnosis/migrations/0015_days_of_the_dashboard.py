@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("diagnosis", "0012_preferences")]
+    dependencies = [("diagnosis", "0014_worklist_from_indexes")]
 
     operations = [
         migrations.CreateModel(
