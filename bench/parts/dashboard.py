@@ -5,7 +5,9 @@ as beat has it done.
 """
 
 import time
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from bench.measure import interleaved, milliseconds, say
 from bench.parts.pages import QUICK_SIZES, SIZES, filled, queries, signed_in, timed
@@ -23,7 +25,7 @@ def measure(report: Report) -> None:
         from diagnosis.tests.factories import person
 
         databases = filled(sizes)
-        visits = {}
+        visits: dict[str, tuple[Callable[[], None], Callable[[], Any]]] = {}
         for rows, (use, _seeded) in databases.items():
             use()
             began = time.perf_counter()
