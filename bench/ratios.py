@@ -30,13 +30,23 @@ def difference(more: tuple[str, str], less: tuple[str, str]) -> Callable[[Parts]
 
 
 def worst_page(parts: Parts) -> float:
-    """Give the largest quotient, over the pages, of the time with a million predictions and with a thousand."""
+    """Give the largest quotient, over the pages that show as much, of the time with a million and with a thousand."""
     figures = parts["pages"]["figures"]
     pages = {name.rsplit(".", 1)[0] for name in figures if name.endswith(".1000")}
-    found = [figures[f"{page}.1000000"]["median"] / figures[f"{page}.1000"]["median"] for page in pages]
+    found = [
+        figures[f"{page}.1000000"]["median"] / figures[f"{page}.1000"]["median"]
+        for page in pages
+        if shows_as_much(figures, page)
+    ]
     if not found:
         raise KeyError("pages")
     return max(found)
+
+
+def shows_as_much(figures: Mapping[str, Any], page: str) -> bool:
+    """Tell whether the page of a million predictions shows about as much as that of a thousand."""
+    sizes = [figures[f"{page}.{rows}.size"]["median"] for rows in (1000, 1_000_000) if f"{page}.{rows}.size" in figures]
+    return not sizes or max(sizes) < 1.25 * min(sizes)
 
 
 def worst_dashboard(parts: Parts) -> float:
@@ -73,7 +83,7 @@ RATIOS: dict[str, Ratio] = {
     ),
     "memory_vs_tensorflow": Ratio(
         "A worker, all its processes, holds this share of that process's memory",
-        "≤ 0.33",
+        "≤ ⅓",
         quotient(("cold_start", "worker.pss"), ("cold_start", "tensorflow.pss")),
     ),
     "upload_minus_engine_ms": Ratio(

@@ -73,6 +73,8 @@ def measure(report: Report) -> None:
             what = f"{PAGES[page]}, {int(count):,} predictions"
             report.add(name, what, "ms", values)
             report.add(f"{name}.queries", what, "queries", [queries(*visits[name])])
+            report.add(f"{name}.size", what, "KiB", [size(*visits[name])])
+    report.note("What is rare fills no page among a thousand predictions; such pages are compared with none.")
     report.note("The time is that of Django and PostgreSQL, without the web server. PostgreSQL has its usual settings.")
 
 
@@ -173,6 +175,12 @@ def timed(use: Callable[[], None], visit: Callable[[], Any]) -> float:
     use()
     connection.ensure_connection()
     return milliseconds(partial(checked, visit))
+
+
+def size(use: Callable[[], None], visit: Callable[[], Any]) -> float:
+    """Weigh a page in KiB: it tells whether a list is full."""
+    use()
+    return len(visit().content) / 1024
 
 
 def queries(use: Callable[[], None], visit: Callable[[], Any]) -> int:

@@ -115,6 +115,8 @@ def test_ratios_come_from_the_raw_figures_of_the_run():
             history__1000=10, history__1000000=14, poll__1000=2, poll__1000000=5,
             history__1000__queries=4, history__1000000__queries=4,
             poll__1000__queries=3, poll__1000000__queries=5,
+            # A full page and a few rows are no comparison.
+            rare__1000=1, rare__1000000=9, rare__1000__size=20, rare__1000000__size=90,
         ),
         "dashboard": part(month__1000=20, month__1000000=22, year__1000=100, year__1000000=120),
         "intake": part(clean=250),
