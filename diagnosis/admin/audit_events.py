@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
@@ -85,10 +85,15 @@ class AuditEventAdmin(LongListAdmin):
         """Refuse: the database does, too."""
         return False
 
-    def holds(self, word: str) -> Q:
-        """Find the actor by the whole user name: the events of one person come from an index, those of many don't."""
-        people = Pseudonym.objects.filter(user__username__iexact=word)
-        return Q(actor__in=list(people.values_list("pk", flat=True)))
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
+        """Find the events of the scan with this id, else those that the person with this whole user name caused.
+
+        Of no part of a name: one person's events come from an index, those of many people don't.
+        """
+        if self.is_id(search_term) or not search_term.strip():
+            return super().get_search_results(request, queryset, search_term)
+        people = Pseudonym.objects.filter(user__username__iexact=search_term.strip())
+        return queryset.filter(actor__in=list(people.values_list("pk", flat=True))), False
 
     # What the pages show -----------------------------------------------------------------------------------------
 

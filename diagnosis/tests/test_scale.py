@@ -295,7 +295,7 @@ def test_a_page_of_the_audit_reads_few_rows(seeded, sam, query):
 @pytest.mark.parametrize("page", ["first", "last"])
 def test_what_an_owner_reads_of_the_audit_reads_few_rows(seeded, owner, page):
     user = get_user_model().objects.get(username=getattr(seeded, owner))
-    oldest = AuditEvent.objects.filter(owner__user=user).order_by("at")[60]
+    oldest = AuditEvent.objects.filter(owner__user=user).order_by("at")[:60][9]
     mark = f"?page={Mark(True, oldest.at, oldest.pk)}" if page == "last" else ""
     assert_cheap(signed_in(user), f"/accounts/events/{mark}")
     assert_cheap(signed_in(user), f"/scans/{Scan.objects.filter(owner=user).first().pk}/events/")
