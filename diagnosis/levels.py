@@ -36,8 +36,8 @@ def levels_of(picture: Image.Image) -> Levels:
     if picture.mode not in DEEP_MODES:
         return Levels(white, 0, white, 0, white)
     black_from, white_from = shown_window(picture)
-    lowest, highest = np.asarray(picture).min(), np.asarray(picture).max()
-    return Levels(white, lowest, highest, black_from, white_from)
+    levels = np.asarray(picture)
+    return Levels(white, int(levels.min()), int(levels.max()), black_from, white_from)
 
 
 def through_window(picture: Image.Image, *, center: float, width: float) -> Image.Image:
