@@ -64,7 +64,7 @@ QUEUED: dict[str, Any] = {
     "quality_issues": [],
     "model_version": {
         "sha256": SHA256,
-        "name": "vgg19-robust-2",
+        "name": "vgg19-robust-3",
         "url": f"{SITE}/api/v1/model-versions/{SHA256}/",
         "card_url": f"{SITE}/models/{SHA256}/",
     },
