@@ -41,6 +41,10 @@ AUGMENTATIONS = {
         "other resolutions, rotations, crops and aspects; mean, contrast and sharpness drawn from one distribution for "
         "all pictures; gamma, borders, markers, noise and JPEG quality"
     ),
+    "lettered": _(
+        "other resolutions, rotations, crops and aspects; mean, contrast and sharpness drawn from one distribution for "
+        "all pictures; gamma, borders, markers, text burned into half of them, noise and JPEG quality"
+    ),
 }
 
 

@@ -15,7 +15,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
-from diagnosis.api.serializers import DISCLAIMER, PredictionSerializer, ReviewSerializer, ScanSerializer
+from diagnosis.api.serializers import DISCLAIMER, PredictionSerializer, ScanSerializer
 from diagnosis.batch import oldest_first
 from diagnosis.models import Prediction, Scan
 from ml.quality import QualityIssue
@@ -59,7 +59,7 @@ COLUMNS = {
     "model_version": gettext_lazy("name of the version of the model that answered"),
     "model_sha256": gettext_lazy("of that version"),
     "milliseconds": gettext_lazy("that the reading took"),
-    "reviewed_label": gettext_lazy("what the newest review sees; empty: not reviewed"),
+    "reviewed_label": gettext_lazy("what most readers see, the newest while they disagree; empty: not reviewed"),
     "reviewed_at": gettext_lazy("when"),
 }
 
@@ -71,7 +71,6 @@ class Words:
         context = {"request": request}
         self._scans, self._answers = ScanSerializer(context=context), PredictionSerializer(context=context)
         self._scans.fields.pop("latest_prediction")
-        self._answers.fields.pop("review")
 
     def of(self, scan: Scan) -> dict[str, Any]:
         """Give a scan of scans_of."""
@@ -80,8 +79,7 @@ class Words:
         scan.latest_prediction = next((answer for answer in answers if answer.pk == scan.latest_prediction_id), None)
         told = []
         for answer in answers:
-            reviews = ReviewSerializer(answer.reviews.all(), many=True).data
-            told.append(self._answers.to_representation(answer) | {"reviews": reviews})
+            told.append(self._answers.to_representation(answer) | {"reviews": list(_verdicts(answer))})
         return self._scans.to_representation(scan) | {"predictions": told}
 
 
@@ -160,8 +158,15 @@ def rows_of(scan: Scan) -> Iterator[dict[str, Any]]:
         yield about_scan | _about(prediction)
 
 
+def _verdicts(prediction: Prediction) -> Iterator[dict[str, Any]]:
+    """Give what readers said, newest first; nothing while a second one, who must not know the first, is waited for."""
+    if not prediction.is_half_read:
+        for review in prediction.reviews.all():
+            yield {"label": review.label, "agrees": review.agrees, "created_at": review.created_at.isoformat()}
+
+
 def _about(prediction: Prediction) -> dict[str, Any]:
-    review = next(iter(prediction.reviews.all()), None)
+    verdicts = list(_verdicts(prediction))
     return {
         "prediction": prediction.pk,
         "trigger": prediction.trigger,
@@ -177,8 +182,8 @@ def _about(prediction: Prediction) -> dict[str, Any]:
         "model_version": harmless(prediction.model_version.name),
         "model_sha256": prediction.model_version.sha256,
         "milliseconds": prediction.milliseconds,
-        "reviewed_label": review.label if review else "",
-        "reviewed_at": review.created_at.isoformat() if review else "",
+        "reviewed_label": prediction.reviewed_label if verdicts else "",
+        "reviewed_at": verdicts[0]["created_at"] if verdicts else "",
     }
 
 

@@ -148,7 +148,7 @@ def test_pages_hold_a_fixed_number_and_keep_the_filter(browser, alice):
     scan_of(alice, original_name="other")
     first = browser.get(LIST, {"q": "ward", "state": ""})
     assert len(names(first)) == SCANS_PER_PAGE
-    link = re.search(r'<a class="page-link" rel="next" href="([^"]+)"', first.content.decode())[1].replace("&amp;", "&")
+    link = re.search(r'rel="next" href="([^"]+)"', first.content.decode())[1].replace("&amp;", "&")
     second = browser.get(f"{LIST}{link}")
     assert names(second) == ["ward-0"]
     assert 'value="ward"' in second.content.decode()

@@ -257,7 +257,7 @@ def test_the_longest_words_wrap_and_all_still_fits_on_one_page(browser, alice, v
     said = words(reader)
     assert "W" * 100 in said.replace(" ", "")
     assert said.replace(" ", "").count("WWW.png") == 1
-    assert all(str(issue.sentence)[:40] in said for issue in QualityIssue)
+    assert all(str(sentence)[:40] in said for sentence in scan.quality_sentences)
 
 
 @pytest.mark.parametrize("damage", [b"", b"\x89PNG\r\n\x1a\n nonsense", encoded(chest_like(), "PNG")[:4000]])
