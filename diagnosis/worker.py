@@ -207,7 +207,7 @@ def heatmap_png(prediction: Prediction, classification: "Classification") -> byt
     """Give the heatmap as a small PNG; empty when it can't be made, which is logged."""
     try:
         buffer = io.BytesIO()
-        heatmap_image(classification.heatmap, HEATMAP_SIZE).save(buffer, "PNG")
+        heatmap_image(classification.heatmap, HEATMAP_SIZE).save(buffer, "PNG", compress_level=PNG_COMPRESS_LEVEL)
         return buffer.getvalue()
     except Exception:
         logger.exception("Prediction %s: the heatmap can't be made", prediction.pk)
