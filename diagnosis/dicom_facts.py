@@ -3,6 +3,7 @@
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from diagnosis.dicom.kept import MILLIMETRES, MODALITIES, OLDEST, PHOTOMETRIC, VIEWS
 from diagnosis.numbers import written
@@ -17,10 +18,10 @@ class DicomFacts(models.Model):
         max_length=16,
         blank=True,
         choices=[(name, name) for name in PHOTOMETRIC],
-        help_text="of the DICOM file as given",
+        help_text=_("of the DICOM file as given"),
     )
-    row_spacing = models.FloatField(null=True, blank=True, help_text="millimetres from row to row")
-    column_spacing = models.FloatField(null=True, blank=True, help_text="millimetres from column to column")
+    row_spacing = models.FloatField(null=True, blank=True, help_text=_("millimetres from row to row"))
+    column_spacing = models.FloatField(null=True, blank=True, help_text=_("millimetres from column to column"))
     patient_age = models.PositiveSmallIntegerField(
         null=True, blank=True, help_text=f"whole years; {OLDEST} means that or more"
     )

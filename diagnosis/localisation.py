@@ -1,10 +1,11 @@
 """Each page in the language of the person who reads it, with the dates of their time zone."""
 
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import cast
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponseBase
+from django.http import FileResponse, HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.middleware.locale import LocaleMiddleware
 from django.utils import timezone, translation
 
@@ -30,7 +31,12 @@ class PersonsLanguageAndTimeZone(LocaleMiddleware):
         with ExitStack() as stack:
             stack.enter_context(translation.override(translation.get_language()))
             stack.enter_context(timezone.override(None))
-            return cast(HttpResponseBase, super().__call__(request))
+            response = cast(HttpResponseBase, super().__call__(request))
+            # Made while it is sent, when all of this is over.
+            if isinstance(response, StreamingHttpResponse) and not isinstance(response, FileResponse):
+                parts = cast(Iterator[bytes], response.streaming_content)
+                response.streaming_content = _said_in(translation.get_language(), parts)
+            return response
 
     def process_request(self, request: HttpRequest) -> None:
         """Choose."""
@@ -45,3 +51,13 @@ class PersonsLanguageAndTimeZone(LocaleMiddleware):
         zone = zone_named(chosen.time_zone) or zone_named(request.COOKIES.get(TIME_ZONE_COOKIE, ""))
         if zone:
             timezone.activate(zone)
+
+
+def _said_in(language: str, parts: Iterator[bytes]) -> Iterator[bytes]:
+    """Make each of `parts` in `language`; between two of them the thread may do something else. Times stay in UTC."""
+    while True:
+        with translation.override(language):
+            part = next(parts, None)
+        if part is None:
+            return
+        yield part

@@ -105,22 +105,34 @@ class Scan(DicomFacts):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     # Indexed with created_at.
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="scans", db_index=False)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("owner"),
+        on_delete=models.CASCADE,
+        related_name="scans",
+        db_index=False,
+    )
     picture = models.FileField(upload_to=picture_path, max_length=200)
     thumbnail = models.FileField(upload_to=thumbnail_path, max_length=200)
     # A few KB instead of the whole picture, each time a model reads it; empty until a worker makes it for an old scan.
     model_input = models.FileField(upload_to=model_input_path, max_length=200, blank=True, editable=False)
-    sha256 = models.CharField(max_length=64, help_text="of the bytes that were given, before anything was changed")
-    original_name = models.CharField(max_length=255)
-    reference = models.CharField(max_length=100, blank=True, help_text="the owner's own words for it")
-    width = models.PositiveIntegerField(help_text="pixels")
-    height = models.PositiveIntegerField(help_text="pixels")
-    # What only the given file tells; the stored picture is grey, and may be scaled.
-    is_colour = models.BooleanField(default=False, help_text="the given picture had colours, as no X-ray has")
-    quality_issues = models.JSONField(
-        default=list, blank=True, validators=[check_quality_issues], help_text="codes of what is poor in the picture"
+    sha256 = models.CharField(
+        _("sha256"), max_length=64, help_text=_("of the bytes that were given, before anything was changed")
     )
-    created_at = models.DateTimeField(default=timezone.now)
+    original_name = models.CharField(_("original name"), max_length=255)
+    reference = models.CharField(
+        _("reference"), max_length=100, blank=True, help_text=_("the owner's own words for it")
+    )
+    width = models.PositiveIntegerField(help_text=_("pixels"))
+    height = models.PositiveIntegerField(help_text=_("pixels"))
+    # What only the given file tells; the stored picture is grey, and may be scaled.
+    is_colour = models.BooleanField(
+        _("in colour"), default=False, help_text=_("the given picture had colours, as no X-ray has")
+    )
+    quality_issues = models.JSONField(
+        default=list, blank=True, validators=[check_quality_issues], help_text=_("codes of what is poor in the picture")
+    )
+    created_at = models.DateTimeField(_("created at"), default=timezone.now)
     # The newest one asked for. Kept here so that the history page filters and sorts without a subquery per row.
     latest_prediction = models.ForeignKey(
         "Prediction", on_delete=models.SET_NULL, null=True, blank=True, editable=False, related_name="+"
@@ -129,6 +141,8 @@ class Scan(DicomFacts):
     objects = ScanQuerySet.as_manager()
 
     class Meta:
+        verbose_name = _("scan")
+        verbose_name_plural = _("scans")
         ordering = ("-created_at", "-id")
         constraints = (
             models.UniqueConstraint(fields=("owner", "sha256"), name="an_owner_has_each_file_once"),
@@ -177,21 +191,26 @@ class Scan(DicomFacts):
 class ModelVersion(models.Model):
     """A registered checkpoint. The sha256 names it; the folder says where the workers find it."""
 
-    name = models.CharField(max_length=100)
-    sha256 = models.CharField(max_length=64, unique=True, help_text="of the checkpoint's metadata and weights")
-    folder = models.CharField(
-        max_length=500, help_text="of the checkpoint, readable by every worker; relative to the project where inside it"
+    name = models.CharField(_("name"), max_length=100)
+    sha256 = models.CharField(
+        _("sha256"), max_length=64, unique=True, help_text=_("of the checkpoint's metadata and weights")
     )
-    threshold = models.FloatField(help_text="operating point on the calibrated probability, 0..1")
+    folder = models.CharField(
+        max_length=500,
+        help_text=_("of the checkpoint, readable by every worker; relative to the project where inside it"),
+    )
+    threshold = models.FloatField(help_text=_("operating point on the calibrated probability, 0..1"))
     # Empty for checkpoints of the first format: they knew no band, and none can be made up for them.
-    uncertain_low = models.FloatField(null=True, blank=True, help_text="from here on it is uncertain, 0..1")
-    uncertain_high = models.FloatField(null=True, blank=True, help_text="up to here it is uncertain, 0..1")
-    metadata = models.JSONField(default=dict, help_text="as the checkpoint tells it: training, metrics, calibration")
-    registered_at = models.DateTimeField(default=timezone.now)
-    activated_at = models.DateTimeField(null=True, blank=True)
-    is_active = models.BooleanField(default=False, help_text="answers new scans")
+    uncertain_low = models.FloatField(null=True, blank=True, help_text=_("from here on it is uncertain, 0..1"))
+    uncertain_high = models.FloatField(null=True, blank=True, help_text=_("up to here it is uncertain, 0..1"))
+    metadata = models.JSONField(default=dict, help_text=_("as the checkpoint tells it: training, metrics, calibration"))
+    registered_at = models.DateTimeField(_("registered at"), default=timezone.now)
+    activated_at = models.DateTimeField(_("activated at"), null=True, blank=True)
+    is_active = models.BooleanField(_("active"), default=False, help_text=_("answers new scans"))
 
     class Meta:
+        verbose_name = _("model version")
+        verbose_name_plural = _("model versions")
         ordering = ("-registered_at",)
         constraints = (
             models.UniqueConstraint(
@@ -417,42 +436,56 @@ class Prediction(Reviewed):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     # Both indexed with requested_at.
-    scan = models.ForeignKey(Scan, on_delete=models.CASCADE, related_name="predictions", db_index=False)
-    model_version = models.ForeignKey(
-        ModelVersion, on_delete=models.PROTECT, related_name="predictions", db_index=False
+    scan = models.ForeignKey(
+        Scan, verbose_name=_("scan"), on_delete=models.CASCADE, related_name="predictions", db_index=False
     )
-    trigger = models.CharField(max_length=10, choices=Trigger)
+    model_version = models.ForeignKey(
+        ModelVersion,
+        verbose_name=_("model version"),
+        on_delete=models.PROTECT,
+        related_name="predictions",
+        db_index=False,
+    )
+    trigger = models.CharField(_("trigger"), max_length=10, choices=Trigger)
     requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )
-    requested_at = models.DateTimeField(default=timezone.now)
+    requested_at = models.DateTimeField(_("requested at"), default=timezone.now)
 
-    state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
+    state = models.CharField(_("state"), max_length=10, choices=State, default=State.QUEUED)
     # When the message was last given to the broker; empty: the broker was away, and the message has to be sent.
     enqueued_at = models.DateTimeField(null=True, blank=True)
-    claimed_by = models.CharField(max_length=100, blank=True, help_text="id of the task that reads or read it")
-    claimed_at = models.DateTimeField(null=True, blank=True)
-    attempts = models.PositiveSmallIntegerField(default=0)
-    finished_at = models.DateTimeField(null=True, blank=True)
+    claimed_by = models.CharField(max_length=100, blank=True, help_text=_("id of the task that reads or read it"))
+    claimed_at = models.DateTimeField(_("claimed at"), null=True, blank=True)
+    attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
+    finished_at = models.DateTimeField(_("finished at"), null=True, blank=True)
 
-    label = models.CharField(max_length=10, choices=Label, blank=True)
-    probability = models.FloatField(null=True, blank=True, help_text="calibrated P(PNEUMONIA), 0..1")
-    threshold = models.FloatField(null=True, blank=True, help_text="operating point at the time of the answer, 0..1")
+    label = models.CharField(_("label"), max_length=10, choices=Label, blank=True)
+    probability = models.FloatField(null=True, blank=True, help_text=_("calibrated P(PNEUMONIA), 0..1"))
+    threshold = models.FloatField(null=True, blank=True, help_text=_("operating point at the time of the answer, 0..1"))
     is_uncertain = models.BooleanField(
-        "uncertain", default=False, help_text="the probability lies in the version's uncertain band"
+        _("uncertain"), default=False, help_text=_("the probability lies in the version's uncertain band")
     )
     heatmap = models.FileField(upload_to=heatmap_path, max_length=200, blank=True)
-    milliseconds = models.PositiveIntegerField(null=True, blank=True, help_text="that the reading took")
-    reason = models.CharField(max_length=20, choices=FailureReason, blank=True)
+    milliseconds = models.PositiveIntegerField(null=True, blank=True, help_text=_("that the reading took"))
+    reason = models.CharField(_("reason"), max_length=20, choices=FailureReason, blank=True)
     # For the dashboard; a refused picture has them too, one that no model looked at has none.
     statistics = models.JSONField(
-        null=True, blank=True, editable=False, help_text="of the picture that the model saw, in the order of ml.drift"
+        null=True,
+        blank=True,
+        editable=False,
+        help_text=_("of the picture that the model saw, in the order of ml.drift"),
     )
     # For the lists of one person's predictions, and of scans by their latest answer: all that such a list is narrowed
     # and sorted by stands in this table, in the order of an index. Of a scan the first two never change; save() copies
     # them. The third says that the scan's latest_prediction is this one; services.request_prediction writes both.
     owner = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, editable=False, db_index=False, related_name="+"
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("owner"),
+        on_delete=models.CASCADE,
+        editable=False,
+        db_index=False,
+        related_name="+",
     )
     scan_created_at = models.DateTimeField(editable=False)
     is_latest = models.BooleanField(default=False, editable=False)
@@ -460,6 +493,8 @@ class Prediction(Reviewed):
     objects = PredictionQuerySet.as_manager()
 
     class Meta:
+        verbose_name = _("prediction")
+        verbose_name_plural = _("predictions")
         ordering = ("-requested_at", "-id")
         constraints = (
             models.CheckConstraint(

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 # Says to people, and to programs that look for leaked secrets, what the words are.
 PREFIX = "xray_"
@@ -67,17 +68,24 @@ class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
 class ApiToken(models.Model):
     """The one token of a user. The secret itself is not stored, so nobody who reads the database can use it."""
 
-    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_token")
-    digest = models.CharField(max_length=64, unique=True, editable=False, help_text="SHA-256 of the secret")
-    start = models.CharField(max_length=12, editable=False, help_text="of the secret, to tell it from others")
-    created_at = models.DateTimeField(default=timezone.now)
-    last_used_at = models.DateTimeField(null=True, blank=True, help_text="to the minute")
-    expires_at = models.DateTimeField(null=True, blank=True, help_text="empty: not before it is revoked")
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, verbose_name=_("user"), on_delete=models.CASCADE, related_name="api_token"
+    )
+    digest = models.CharField(max_length=64, unique=True, editable=False, help_text=_("SHA-256 of the secret"))
+    start = models.CharField(
+        _("start"), max_length=12, editable=False, help_text=_("of the secret, to tell it from others")
+    )
+    created_at = models.DateTimeField(_("created at"), default=timezone.now)
+    last_used_at = models.DateTimeField(_("last used at"), null=True, blank=True, help_text=_("to the minute"))
+    expires_at = models.DateTimeField(
+        _("expires at"), null=True, blank=True, help_text=_("empty: not before it is revoked")
+    )
 
     objects = ApiTokenQuerySet.as_manager()
 
     class Meta:
-        verbose_name = "API token"
+        verbose_name = _("API token")
+        verbose_name_plural = _("API tokens")
         ordering = ("-created_at",)
         constraints = (
             models.CheckConstraint(

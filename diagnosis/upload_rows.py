@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from diagnosis.sentences import file_name, in_words
@@ -30,15 +31,15 @@ class Upload(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="uploads")
     scans: models.ManyToManyField = models.ManyToManyField(
-        "Scan", related_name="uploads", help_text="also those that were there before"
+        "Scan", related_name="uploads", help_text=_("also those that were there before")
     )
-    given = models.PositiveIntegerField(help_text="files, those in archives included")
-    known = models.PositiveIntegerField(default=0, help_text="files that were there before")
+    given = models.PositiveIntegerField(help_text=_("files, those in archives included"))
+    known = models.PositiveIntegerField(default=0, help_text=_("files that were there before"))
     refused = models.JSONField(
         default=list,
         blank=True,
         validators=[check_refused],
-        help_text="file, code and sentence of each",
+        help_text=_("file, code and sentence of each"),
     )
     created_at = models.DateTimeField(default=timezone.now)
 

@@ -65,7 +65,7 @@ class ModelVersionAdmin(RecordAdmin):
             raise Http404
         if request.method == "POST":
             services.activate_model(model_version=version, activated_by=request.user)
-            self.log_change(request, version, [{"changed": {"fields": ["Is active"]}}])
+            self.log_change(request, version, [{"changed": {"fields": ["active"]}}])
             text = gettext(
                 "New scans are read by %(version)s from now on. Old answers stay as they are; to read old scans again, "
                 "choose “Reprocess with the active model” in the list of scans, or run manage.py reprocess_scans."

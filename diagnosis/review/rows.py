@@ -133,6 +133,8 @@ class Review(models.Model):
     objects = ReviewQuerySet.as_manager()
 
     class Meta:
+        verbose_name = _("review")
+        verbose_name_plural = _("reviews")
         ordering = ("-created_at", "-id")
         constraints = (
             models.CheckConstraint(condition=Q(label__in=Verdict.values), name="a_review_names_a_label"),

@@ -5,7 +5,7 @@ does not; test_keyboard.py holds what it can't see of the keyboard.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
@@ -16,13 +16,14 @@ from django.core import signing
 from django.template.loader import render_to_string
 from django.test import RequestFactory
 from django.urls import URLPattern, get_resolver, reverse
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Route, sync_playwright
 
 from diagnosis import audit, services
+from diagnosis.dashboard.counting import count_days
 from diagnosis.models import AuditEvent, ModelVersion, Prediction, Scan, Upload
 from diagnosis.states import FailureReason, State
 from diagnosis.tests.factories import PASSWORD, model_version_of, prediction_at, scan_of
-from diagnosis.tests.servers import chromium_program
+from diagnosis.tests.servers import chromium_program, wait_for
 from diagnosis.tokens import ApiToken
 
 pytestmark = [
@@ -43,10 +44,12 @@ WINDOWS = (
 )
 
 # What has a name in the URL conf and is no page of ours that a person looks at.
-FILES = {"scan_picture", "scan_levels", "scan_thumbnail", "prediction_heatmap"}
-ACTIONS = {"preferences_change", "language", "token_new", "token_revoke"}
+FILES = {"scan_picture", "scan_levels", "scan_thumbnail", "prediction_heatmap", "prediction_report"}
+DOWNLOADS = {"history_csv", "history_json", "everything"}
+ACTIONS = {"preferences_change", "language", "token_new", "token_revoke", "dashboard_count"}
 PARTS = {"scan_status"}
-NO_PAGES = {f"diagnosis:{name}" for name in FILES | ACTIONS | PARTS} | {
+STAFFS = ("worklist", "agreement", "dashboard", "dashboard_now")
+NO_PAGES = {f"diagnosis:{name}" for name in FILES | DOWNLOADS | ACTIONS | PARTS} | {
     "healthz",
     "account_inactive",  # allauth's: who is locked out can't sign in, and this site never leads there
     "account_confirm_login_code",  # codes by mail are not switched on
@@ -109,6 +112,7 @@ class Rows:
             prediction=rows.latest("pneumonia"), reviewer=rita, label="NORMAL", note="No sign of it."
         )
         ApiToken.objects.issue(user=alice, lifetime=None)
+        count_days()
         return rows
 
     def beside(self, name: str) -> Prediction:
@@ -173,6 +177,10 @@ def visits(rows: Rows) -> list[Visit]:
             Visit(name, reverse(name))
             for name in ("account_email", "account_change_password", "account_reauthenticate", "account_logout")
         ),
+        *(Visit(f"diagnosis:{name}", reverse(f"diagnosis:{name}"), "sam") for name in STAFFS),
+        Visit("diagnosis:worklist", f"{reverse('diagnosis:worklist')}?list=reviewed", "sam"),
+        Visit("diagnosis:review", reverse("diagnosis:review", args=[rows.latest("uncertain").pk]), "sam"),
+        Visit("diagnosis:review", reverse("diagnosis:review", args=[pneumonia.pk]), "sam"),
         Visit("admin:index", reverse("admin:index"), "sam"),
         Visit("admin:app_list", reverse("admin:app_list", args=["diagnosis"]), "sam"),
     ]
@@ -247,10 +255,27 @@ def problems_of(page: Page, axe: Axe, window: dict) -> list[str]:
     return found
 
 
+def complete(page: Page) -> None:
+    """Wait for what scripts bring, and open what is closed at first."""
+    wait_for(lambda: page.evaluate(COMPLETE))
+    if page.locator("#swagger-ui").count():
+        page.locator(".opblock-post .opblock-summary-control").click()
+        page.locator(".opblock-post .responses-wrapper").wait_for()
+
+
+# What scripts bring after the page itself: the viewer of an X-ray, and the operations of the API.
+COMPLETE = """[...document.querySelectorAll("[data-viewer]")].every((viewer) => viewer.querySelector(".viewer-live"))
+  && [...document.querySelectorAll("#swagger-ui")].every((docs) => docs.querySelector(".opblock"))"""
+
 # Ids that a part says it is labelled or described by, and that nothing has.
-LOOSE = """[...document.querySelectorAll("[aria-describedby], [aria-labelledby], [aria-controls]")].flatMap((part) =>
-  ["aria-describedby", "aria-labelledby", "aria-controls"].flatMap((name) =>
+LOOSE = """[...document.querySelectorAll("[aria-describedby], [aria-labelledby]")].flatMap((part) =>
+  ["aria-describedby", "aria-labelledby"].flatMap((name) =>
     (part.getAttribute(name) ?? "").split(" ").filter((id) => id && !document.getElementById(id))))"""
+
+
+def answer_with(html: str) -> Callable[[Route], None]:
+    """Give a handler; Playwright calls it with as many arguments as it takes, so it takes one."""
+    return lambda route: route.fulfill(body=html, content_type="text/html; charset=utf-8")
 
 
 def test_no_page_shuts_anybody_out(rows, live_server):
@@ -270,6 +295,7 @@ def test_no_page_shuts_anybody_out(rows, live_server):
                         continue
                     seen.add(visit.name)
                     page.goto(visit.address)
+                    complete(page)
                     if not visit.name.startswith("admin:"):
                         titles.setdefault((window["locale"], page.title()), set()).add(visit.name)
                     if problems := problems_of(page, axe, window):
@@ -277,7 +303,7 @@ def test_no_page_shuts_anybody_out(rows, live_server):
                 page.context.close()
         page = browser.new_context(base_url=live_server.url, **WINDOWS[0]).new_page()
         for name, html in errors.items():
-            page.route(f"**/{name}", lambda route, html=html: route.fulfill(body=html, content_type="text/html"))
+            page.route(f"**/{name}", answer_with(html))
             page.goto(f"/{name}")
             if problems := problems_of(page, axe, WINDOWS[0]):
                 found[name] = problems

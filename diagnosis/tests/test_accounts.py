@@ -158,3 +158,15 @@ def test_a_reset_tells_nobody_who_has_an_account(client, alice, mailoutbox):
     assert [str(message) for message in unknown.context["messages"]] == [
         str(message).replace("alice", "nobody") for message in known.context["messages"]
     ]
+
+
+def test_an_error_is_tied_to_its_field_for_who_reads_by_ear(client, db):
+    page = client.post(
+        "/accounts/signup/", {"username": "", "password1": "short", "password2": "short"}
+    ).content.decode()
+    for field in ("username", "password1"):
+        tag = re.search(rf'<input[^>]*name="{field}"[^>]*>', page)[0]
+        assert 'aria-invalid="true"' in tag
+        described = re.search(r'aria-describedby="([^"]*)"', tag)[1].split()
+        assert f"id_{field}_error" in described
+        assert all(f'id="{each}"' in page for each in described)

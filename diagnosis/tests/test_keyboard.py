@@ -59,7 +59,8 @@ def test_from_sign_in_to_the_answer_and_its_end_by_the_keyboard_alone(
 ):
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium_program(), args=["--no-sandbox"])
-        page = browser.new_context(base_url=live_server.url, viewport={"width": 1280, "height": 900}).new_page()
+        window = {"viewport": {"width": 1280, "height": 900}, "reduced_motion": "reduce"}
+        page = browser.new_context(base_url=live_server.url, **window).new_page()
         page.goto("/")
 
         # The first stop leads past the menu.
@@ -81,7 +82,7 @@ def test_from_sign_in_to_the_answer_and_its_end_by_the_keyboard_alone(
         page.wait_for_url("**/scans/new/")
         tab_to(page, "input[name=image]")
         with page.expect_file_chooser() as chooser:
-            page.keyboard.press("Enter")
+            page.keyboard.press("Space")
         chooser.value.set_files(x_ray)
         tab_to(page, "main button[type=submit]")
         page.keyboard.press("Enter")
@@ -128,6 +129,12 @@ def test_the_choice_of_light_or_dark_goes_before_the_system_and_never_flashes(tr
         expect(html).to_have_attribute("data-bs-theme", "light")
         page.get_by_label("Appearance").select_option("dark")
         expect(html).to_have_attribute("data-bs-theme", "dark")
+
+        # Nothing moves for who asks for that.
+        button = page.locator("main .btn").first
+        assert button.evaluate("(part) => getComputedStyle(part).transitionProperty") != "none"
+        page.emulate_media(reduced_motion="reduce")
+        assert button.evaluate("(part) => getComputedStyle(part).transitionProperty") == "none"
 
         # The next page has it before anything of it is drawn.
         page.add_init_script("""new MutationObserver((_, observer) => {

@@ -1,7 +1,9 @@
 """Pages speak the language of whoever reads them; what is stored, and what programs read, has none."""
 
+import io
 import json
 import re
+import zipfile
 
 import pytest
 from django.conf import settings
@@ -242,6 +244,17 @@ def test_drawings_and_numbers_for_programs_keep_their_points(spaniard, alice):
 @pytest.mark.parametrize("address", ["/", "/scans/", "/scans/new/", "/accounts/", "/accounts/email/", "/nowhere/"])
 def test_each_page_says_which_language_it_is_in(spaniard, address):
     assert language_of(spaniard.get(address)) == "es"
+
+
+def test_a_download_that_is_made_while_it_is_sent_speaks_the_persons_language_too(spaniard, alice):
+    prediction_at(State.FAILED, scan_of(alice))
+    response = spaniard.get(reverse("diagnosis:everything"))
+    assert translation.get_language() == "en"
+    archive = zipfile.ZipFile(io.BytesIO(b"".join(response.streaming_content)))
+    assert translation.get_language() == "en"
+    words = next(archive.read(name).decode() for name in archive.namelist() if "README" in name.upper())
+    assert "Todo lo que este sitio guarda de alice" in words
+    assert "identificador de la radiografía" in words
 
 
 def test_staff_work_in_spanish_too(client, rita, alice):

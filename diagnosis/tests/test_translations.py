@@ -14,7 +14,7 @@ from django.conf import settings
 from diagnosis.tests.servers import PROJECT
 
 LANGUAGES = [code for code, _ in settings.LANGUAGES if code != settings.LANGUAGE_CODE]
-NAMED = re.compile(r"%\((\w+)\)[sd]|%%|</?\w+|href=\"[^\"]*\"")
+MARKS = re.compile(r"%\((\w+)\)[sd]|%%|</?\w+|href=\"[^\"]*\"")
 
 
 def folder_of(language: str) -> Path:
@@ -29,6 +29,16 @@ def texts(entry: polib.POEntry) -> list[str]:
     return list(entry.msgstr_plural.values()) if entry.msgid_plural else [entry.msgstr]
 
 
+def marks(text: str) -> list[str]:
+    """Give the values of %-formatting, the tags and the addresses in `text`."""
+    return sorted(found[0] for found in MARKS.finditer(text))
+
+
+def fields(text: str) -> list[str]:
+    """Give the fields of str.format in `text`."""
+    return sorted(str(name) for _, name, _, _ in string.Formatter().parse(text))
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_text_is_translated_and_none_is_a_guess(language):
     entries = catalogue(language)
@@ -39,14 +49,10 @@ def test_every_text_is_translated_and_none_is_a_guess(language):
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_translation_has_the_values_and_the_marks_of_its_original(language):
     for entry in catalogue(language):
-        for text in texts(entry):
-            assert sorted(map(str, NAMED.findall(text))) == sorted(map(str, NAMED.findall(entry.msgid))), entry.msgid
-            wanted, given = (
-                sorted(m[0] for m in NAMED.finditer(words)) for words in (entry.msgid_plural or entry.msgid, text)
-            )
-            assert given == wanted, entry.msgid
-            fields = [[name for _, name, _, _ in string.Formatter().parse(words)] for words in (entry.msgid, text)]
-            assert sorted(map(str, fields[0])) == sorted(map(str, fields[1])), entry.msgid
+        originals = [entry.msgid] + [entry.msgid_plural] * (len(texts(entry)) - 1)
+        for original, text in zip(originals, texts(entry), strict=True):
+            assert marks(text) == marks(original), original
+            assert fields(text) == fields(original), original
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

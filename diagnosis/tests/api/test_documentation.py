@@ -47,6 +47,7 @@ def test_every_operation_has_a_name_a_description_a_scheme_and_says_what_can_go_
         "getModelVersion",
         "getPrediction",
         "getPredictionHeatmap",
+        "getPredictionReport",
         "getScan",
         "getScanPicture",
         "listModelVersions",
