@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from diagnosis.numbers import written
+
 Value = float | int | None
 
 
@@ -73,7 +75,7 @@ class Graph:
         return [list(row) for row in zip(self.labels, *texts, strict=True)]
 
     def _text(self, value: Value) -> str:
-        return "–" if value is None else f"{value:,.{self.digits}f}{self.unit}"
+        return "–" if value is None else written(value, f",.{self.digits}f") + self.unit
 
 
 def _rounded(value: Value) -> Value:

@@ -104,10 +104,10 @@ class AuditEventAdmin(LongListAdmin):
             return gettext("The site itself")
         return self.person(event.actor, str(event.actor_id), ActorFilter)
 
-    @admin.display(description=_("whose"), empty_value="-")
-    def whose(self, event: AuditEvent) -> str | None:
+    @admin.display(description=_("whose"))
+    def whose(self, event: AuditEvent) -> str:
         """Name whose it was, as a link to all that was done to it."""
-        return self.person(event.owner, str(event.owner_id), OwnerFilter) if event.owner_id else None
+        return self.person(event.owner, str(event.owner_id), OwnerFilter) if event.owner_id else "-"
 
     def person(self, pseudonym: Pseudonym | None, pk: str, by: type[PersonFilter]) -> SafeString:
         """Name a person, as a link to the list of their events."""
@@ -115,17 +115,17 @@ class AuditEventAdmin(LongListAdmin):
         address = reverse("admin:diagnosis_auditevent_changelist")
         return format_html('<a href="{}?{}={}">{}</a>', address, by.parameter_name, pk, name)
 
-    @admin.display(description=_("scan"), empty_value="-")
-    def which_scan(self, event: AuditEvent) -> str | None:
+    @admin.display(description=_("scan"))
+    def which_scan(self, event: AuditEvent) -> str:
         """Lead to the scan by its id; by its name it is not called here."""
         if event.scan_id is None:
-            return None
+            return "-"
         if event.scan is None or event.scan.scan_id is None:
             return gettext("Deleted")
         address = reverse("admin:diagnosis_scan_change", args=[event.scan.scan_id])
         return format_html('<a href="{}">{}…</a>', address, str(event.scan.scan_id)[:8])
 
-    @admin.display(description=_("version"), empty_value="-")
-    def version(self, event: AuditEvent) -> str | None:
+    @admin.display(description=_("version"))
+    def version(self, event: AuditEvent) -> str:
         """Name the version, without a link that not everyone may follow."""
-        return str(event.model_version) if event.model_version else None
+        return str(event.model_version) if event.model_version else "-"

@@ -114,11 +114,11 @@ class ModelVersionAdmin(RecordAdmin):
         """Show the probability from which on the label is Pneumonia."""
         return percent(version.threshold)
 
-    @admin.display(description=_("uncertain band"), empty_value="-")
-    def uncertain_band(self, version: ModelVersion) -> str | None:
+    @admin.display(description=_("uncertain band"))
+    def uncertain_band(self, version: ModelVersion) -> str:
         """Show the probabilities that are called uncertain; older checkpoints know no band."""
         if version.uncertain_low is None:
-            return None
+            return "-"
         low, high = percent(version.uncertain_low), percent(version.uncertain_high)
         return gettext("%(low)s to %(high)s") % {"low": low, "high": high}
 

@@ -201,10 +201,10 @@ class PredictionAdmin(ReprocessAdmin):
         """Show it as people read it."""
         return percent(prediction.probability)
 
-    @admin.display(description=_("certainty"), empty_value="-")
-    def certainty(self, prediction: Prediction) -> str | None:
+    @admin.display(description=_("certainty"))
+    def certainty(self, prediction: Prediction) -> str:
         """Say when a human reader is asked for."""
-        return gettext("Uncertain — ask a human reader") if prediction.is_uncertain else None
+        return gettext("Uncertain — ask a human reader") if prediction.is_uncertain else "-"
 
     @admin.display(description=_("picture quality"))
     def quality(self, prediction: Prediction) -> str:
@@ -247,12 +247,12 @@ class PredictionAdmin(ReprocessAdmin):
         """Name the scan's owner, as a link to all predictions of that person's scans."""
         return owner_link(prediction.scan.owner)
 
-    @admin.display(description=_("requested by"), empty_value="-")
-    def asked_by(self, prediction: Prediction) -> str | None:
+    @admin.display(description=_("requested by"))
+    def asked_by(self, prediction: Prediction) -> str:
         """Name the person who asked; nobody did where a command or an erased user asked."""
-        return prediction.requested_by.get_username() if prediction.requested_by else None
+        return prediction.requested_by.get_username() if prediction.requested_by else "-"
 
-    @admin.display(description=_("time taken"), empty_value="-")
-    def reading_time(self, prediction: Prediction) -> str | None:
+    @admin.display(description=_("time taken"))
+    def reading_time(self, prediction: Prediction) -> str:
         """Show how long the model needed."""
-        return None if prediction.milliseconds is None else f"{written(prediction.milliseconds / 1000, '.2f')} s"
+        return "-" if prediction.milliseconds is None else f"{written(prediction.milliseconds / 1000, '.2f')} s"

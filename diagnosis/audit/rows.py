@@ -79,6 +79,8 @@ class AuditEvent(models.Model):
     detail = models.CharField(max_length=20, blank=True, help_text="a code or a number, such as PDF; never words")
 
     class Meta:
+        verbose_name = _("audit event")
+        verbose_name_plural = _("audit events")
         ordering = ("-at", "-id")
         constraints = (
             models.CheckConstraint(condition=Q(action__in=Action.values), name="an_audit_event_names_an_action"),

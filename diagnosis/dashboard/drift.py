@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy
 from diagnosis.dashboard.rows import DayFigures, first_of
 from diagnosis.graphs import Graph, Series
 from diagnosis.models import ModelVersion
+from diagnosis.numbers import written
 from ml.drift import LEAST, MEASURES, PROBABILITY, STATISTICS, Comparison, Counts, Level, added, compare, read_reference
 
 # The days that are compared, today among them: what changed last week shows, and few pictures a day are enough.
@@ -140,17 +141,17 @@ class Finding:
     @property
     def mean(self) -> str:
         """Write the mean of the last days; a dash where nothing was measured."""
-        return f"{self.words.factor * self.compared.mean:.1f}" if self.compared.n else "–"
+        return written(self.words.factor * self.compared.mean, ".1f") if self.compared.n else "–"
 
     @property
     def reference_mean(self) -> str:
         """Write the mean of the reference."""
-        return f"{self.words.factor * self.compared.reference_mean:.1f}"
+        return written(self.words.factor * self.compared.reference_mean, ".1f")
 
     @property
     def index(self) -> str:
         """Write the population stability index; a dash where too few were measured."""
-        return f"{self.compared.psi:.2f}" if self.compared.level else "–"
+        return written(self.compared.psi, ".2f") if self.compared.level else "–"
 
     @property
     def graph(self) -> Graph:

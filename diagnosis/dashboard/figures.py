@@ -40,7 +40,7 @@ class Day:
     @property
     def label(self) -> str:
         """Write the day as short as a graph needs."""
-        return date_format(self.day, "j M")
+        return date_format(self.day, "MONTH_DAY_FORMAT")
 
     @property
     def share(self) -> float | None:

@@ -256,7 +256,7 @@ def review_words(reviews: list[Review]) -> str:
     for review in reviews:
         # A reader whose account is gone can't be told from another such one.
         last.setdefault(review.reviewer_id or ("gone", review.pk), review)
-    date = date_format(timezone.localtime(reviews[0].created_at), "j F Y")
+    date = date_format(timezone.localtime(reviews[0].created_at), "DATE_FORMAT")
     if len(last) == 1:
         verdict = verdict_words(agrees=reviews[0].agrees, label=reviews[0].get_label_display())
         return gettext("Reviewed by a reader on %(date)s: %(verdict)s.") % {"date": date, "verdict": verdict}
@@ -301,7 +301,7 @@ def scan_of(scan: Scan) -> list[Fact]:
 
 def moment_words(moment: datetime | None) -> str:
     """Give a moment as people read it; "" for none."""
-    return date_format(timezone.localtime(moment), "j F Y, H:i:s T") if moment else ""
+    return date_format(timezone.localtime(moment), "DATETIME_FORMAT") if moment else ""
 
 
 def shortened(name: str) -> str:
