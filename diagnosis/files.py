@@ -37,7 +37,7 @@ def model_input_path(scan: "Scan", filename: str) -> str:
     The same name each time: whoever makes it again writes over what was left by somebody who was killed.
     """
     name = Path(str(scan.picture.name)).stem
-    return f"inputs/{PREPROCESSING}/{name[:2]}/{name}.png"
+    return f"inputs/{PREPROCESSING}/{name[:2]}/{name}.jpg"
 
 
 def heatmap_path(prediction: "Prediction", filename: str) -> str:

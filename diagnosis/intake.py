@@ -40,7 +40,7 @@ from PIL import (  # noqa: F401
 from diagnosis.dicom.kept import Facts
 from diagnosis.dicom.reader import DicomReader, is_dicom
 from diagnosis.refusals import Refusal, check_sides, damaged, gettext_noop, too_many_pixels
-from ml.preprocess import CANONICAL_SIZE, DISPLAY_LEVELS, eight_bit, squash
+from ml.preprocess import DISPLAY_LEVELS, canonical_jpeg, eight_bit
 from ml.quality import QualityIssue, is_colour, quality_issues
 
 logger = logging.getLogger(__name__)
@@ -99,7 +99,7 @@ class CleanPicture:
 
     sha256: str  # of the bytes as given, 64 hex digits
     png: bytes  # lossless grayscale, 8 or 16 bit
-    model_input: bytes  # PNG of ml.preprocess.squash: all that the network needs of it
+    model_input: bytes  # ml.preprocess.canonical_jpeg: all that the network needs of it
     thumbnail: bytes  # JPEG, longest side at most 256 px, levels as the network sees them
     width: int
     height: int
@@ -142,7 +142,7 @@ def _clean_picture(
     return CleanPicture(
         sha256=hashlib.sha256(data).hexdigest(),
         png=_png(grey),
-        model_input=_png(squash(grey, CANONICAL_SIZE)),
+        model_input=canonical_jpeg(grey),
         thumbnail=_thumbnail(grey),
         width=grey.width,
         height=grey.height,

@@ -1,14 +1,15 @@
 """What the site remembers: scans, model versions, predictions and reviews, with the rules that must never break."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any, NamedTuple, Self
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Case, F, Q, Value, When
-from django.db.models.functions import Cast, Coalesce, Now
+from django.db.models import F, Q, Value
+from django.db.models.functions import Coalesce, Now
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext
@@ -18,6 +19,7 @@ from diagnosis import quality
 from diagnosis.audit.rows import AuditEvent
 from diagnosis.dashboard.rows import CountedDay, DayFigures, LastRun, RefusedFiles  # noqa: F401 - models elsewhere
 from diagnosis.dicom_facts import DICOM_CONSTRAINTS, DicomFacts
+from diagnosis.expressions import ValueOfEach
 from diagnosis.files import heatmap_path, model_input_path, picture_path, thumbnail_path
 from diagnosis.preferences import Preferences  # noqa: F401 - a model in a file of its own
 from diagnosis.review.rows import (
@@ -245,6 +247,10 @@ class ModelVersion(models.Model):
         """Give what a person reads out: the first twelve digits."""
         return self.sha256[:12]
 
+    def label_of(self, probability: float) -> Label:
+        """Give the answer that follows from the operating point, which counts as pneumonia."""
+        return Label.PNEUMONIA if probability >= self.threshold else Label.NORMAL
+
     def is_uncertain_about(self, probability: float) -> bool:
         """Tell whether `probability` lies in the band, both edges included; without a band nothing does."""
         if self.uncertain_low is None or self.uncertain_high is None:
@@ -345,25 +351,19 @@ class PredictionQuerySet(models.QuerySet):
         All are answers of `model_version`.
         """
         ids = [answer.prediction_id for answer in answers]
-        positive = [answer.prediction_id for answer in answers if answer.probability >= model_version.threshold]
-        uncertain = [answer.prediction_id for answer in answers if model_version.is_uncertain_about(answer.probability)]
 
-        def its_own(field: str, kind: models.Field) -> Case:
-            given = [(answer.prediction_id, getattr(answer, field)) for answer in answers]
-            values = [When(pk=pk, then=Value(value, kind)) for pk, value in given if value is not None]
-            return Case(*values, output_field=kind)
+        def of_each(name: str, value_of: Callable[[Answer], Any]) -> ValueOfEach:
+            field = self.model._meta.get_field(name)
+            return ValueOfEach({answer.prediction_id: value_of(answer) for answer in answers}, field)
 
+        noted = ("probability", "milliseconds", "heatmap", "statistics")
         recorded = self.filter(pk__in=ids, state=State.RUNNING, claimed_by=task_id).update(
             state=State.SUCCEEDED,
             finished_at=Now(),
             threshold=model_version.threshold,
-            label=Case(When(pk__in=positive, then=Value(Label.PNEUMONIA)), default=Value(Label.NORMAL)),
-            is_uncertain=Case(When(pk__in=uncertain, then=Value(True)), default=Value(False)),
-            probability=its_own("probability", models.FloatField()),
-            milliseconds=its_own("milliseconds", models.IntegerField()),
-            heatmap=its_own("heatmap", models.CharField()),
-            # Cast, because PostgreSQL takes the values of a case for text.
-            statistics=Cast(its_own("statistics", models.JSONField()), models.JSONField()),
+            label=of_each("label", lambda answer: model_version.label_of(answer.probability)),
+            is_uncertain=of_each("is_uncertain", lambda answer: model_version.is_uncertain_about(answer.probability)),
+            **{name: of_each(name, attrgetter(name)) for name in noted},
         )
         if recorded == len(ids):
             return set(ids)

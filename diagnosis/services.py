@@ -19,7 +19,7 @@ from typing import BinaryIO
 from django.conf import settings
 from django.core.files.base import ContentFile
 from django.db import IntegrityError, transaction
-from django.db.models import F, OuterRef
+from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext, gettext_noop
 from kombu.exceptions import OperationalError as BrokerError
@@ -27,6 +27,7 @@ from kombu.exceptions import OperationalError as BrokerError
 from diagnosis import audit, intake, refusals
 from diagnosis.audit import Action
 from diagnosis.dicom.reader import DicomReader
+from diagnosis.expressions import ValueOfEach
 from diagnosis.models import ModelVersion, Prediction, Review, Scan, Upload, Verdict
 from diagnosis.states import State, Trigger
 from diagnosis.tokens import ApiToken
@@ -224,8 +225,8 @@ def _insert_predictions(predictions: list[Prediction]) -> None:
         prediction.copy_from_scan()
     Prediction.objects.filter(scan__in=scans, is_latest=True).update(is_latest=False)
     Prediction.objects.bulk_create(predictions)
-    its_own = Prediction.objects.filter(pk__in=[prediction.pk for prediction in predictions], scan=OuterRef("pk"))
-    scans.update(latest_prediction=its_own.values("pk")[:1])
+    latest = {prediction.scan_id: prediction.pk for prediction in predictions}
+    scans.update(latest_prediction=ValueOfEach(latest, Prediction._meta.pk))
 
 
 @transaction.atomic

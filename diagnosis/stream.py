@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # Enough that the statements cost little beside the model, and few enough that it has work while they run.
-AT_ONCE = 16
+AT_ONCE = 32
 
 Answered = list[tuple[worker.Reading, "Classification"]]
 

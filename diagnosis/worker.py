@@ -24,7 +24,7 @@ from diagnosis.models import ModelVersion, Prediction, Scan
 from diagnosis.states import FailureReason
 from ml.checkpoint import CheckpointCorrupt, CheckpointError
 from ml.heatmap import heatmap_image
-from ml.preprocess import CANONICAL_SIZE, squash
+from ml.preprocess import canonical_jpeg
 
 if TYPE_CHECKING:
     from ml.classifier import Classification, Classifier
@@ -49,7 +49,7 @@ class Reading:
 
     prediction: Prediction
     task_id: str
-    picture: Image.Image
+    picture: Image.Image  # in canonical form
     seconds: float  # that went into the picture and the model so far
     read_at: float = field(default_factory=time.monotonic)
     statistics: list[float] | None = None  # of ml.drift, once the model has looked at the picture
@@ -127,7 +127,7 @@ def reason_of(error: Exception, prediction: Prediction) -> FailureReason:
 
 
 def read_picture(scan: Scan) -> Image.Image:
-    """Give the scan's picture as 8-bit grayscale of CANONICAL_SIZE, which is all that a model needs of it.
+    """Give the scan's picture in canonical form (ml.preprocess), which is all that a model needs of it.
 
     The one that intake stored; the whole picture is decoded only where there is none, and then it is stored for the
     next time. Raises NotAChestXray, UnreadablePicture or StorageAway.
@@ -137,18 +137,18 @@ def read_picture(scan: Scan) -> Image.Image:
         raise NotAChestXray
     if scan.has_model_input:
         try:
-            return decoded(scan.model_input)
+            return decoded(scan.model_input, "JPEG")
         except UnreadablePicture:
             logger.warning("Scan %s: the stored model input can't be read; it is made anew", scan.pk, exc_info=True)
-    picture = squash(decoded(scan.picture), CANONICAL_SIZE)
-    store_model_input(scan, picture)
-    return picture
+    made = canonical_jpeg(decoded(scan.picture, "PNG"))
+    store_model_input(scan, made)
+    return Image.open(io.BytesIO(made), formats=["JPEG"])
 
 
-def decoded(stored: FieldFile) -> Image.Image:
-    """Give the stored PNG. Raises UnreadablePicture or StorageAway."""
+def decoded(stored: FieldFile, file_format: str) -> Image.Image:
+    """Give the stored picture. Raises UnreadablePicture or StorageAway."""
     try:
-        with stored.open() as file, Image.open(file, formats=["PNG"]) as picture:
+        with stored.open() as file, Image.open(file, formats=[file_format]) as picture:
             picture.load()
     except StorageAway:
         raise
@@ -157,19 +157,17 @@ def decoded(stored: FieldFile) -> Image.Image:
     return picture
 
 
-def store_model_input(scan: Scan, picture: Image.Image) -> None:
-    """Keep `picture` for the next reading of `scan`, unless that was erased; what goes wrong is logged, no more.
+def store_model_input(scan: Scan, jpeg: bytes) -> None:
+    """Keep `jpeg` for the next reading of `scan`, unless that was erased; what goes wrong is logged, no more.
 
     As with a heatmap the row comes first, and its lock is held until the file is there.
     """
     name, former, storage = model_input_path(scan, ""), scan.model_input.name, scan.model_input.storage
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG", compress_level=PNG_COMPRESS_LEVEL)
     try:
         with transaction.atomic():
             if Scan.objects.filter(pk=scan.pk).update(model_input=name):
                 storage.delete(name)
-                storage.save(name, ContentFile(buffer.getvalue()))
+                storage.save(name, ContentFile(jpeg))
         if former and former != name:
             storage.delete(former)
     except SoftTimeLimitExceeded:
@@ -252,7 +250,7 @@ def classify(reading: Reading) -> "Classification":
     """
     began = time.monotonic()
     version = reading.prediction.model_version
-    classification = loaded_classifier(version.folder, version.sha256).classify([reading.picture])[0]
+    classification = loaded_classifier(version.folder, version.sha256).classify_canonical([reading.picture])[0]
     reading.seconds += time.monotonic() - began
     reading.statistics = classification.statistics
     if not classification.is_chest_xray:

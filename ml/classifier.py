@@ -82,29 +82,32 @@ class Classifier:
 
     def classify(self, pictures: Sequence[Image.Image]) -> list[Classification]:
         """Answer for each picture, of any mode and size; an empty sequence gives an empty list."""
+        return self.classify_canonical([canonical(picture) for picture in pictures], list(map(is_colour, pictures)))
+
+    def classify_canonical(
+        self, pictures: Sequence[Image.Image], coloured: Sequence[bool] | None = None
+    ) -> list[Classification]:
+        """Answer for pictures in canonical form (ml.preprocess), which were `coloured` before, or grey all of them."""
         if not pictures:
             return []
-        seen = [canonical(picture) for picture in pictures]
-        return self._judged(self._graph.read_canonical(seen), seen, [is_colour(picture) for picture in pictures])
+        return self._judged(self._graph.read_canonical(pictures), pictures, coloured or [False] * len(pictures))
 
     def classify_each(self, pictures: Iterable[Image.Image]) -> Iterator[Classification]:
-        """Answer for pictures, of any mode and size, one after the other in their order.
+        """Answer for grey pictures in canonical form, one after the other in their order.
 
         A few are taken ahead of the answer that is given, so that the network works while the caller does.
         """
-        taken: deque[tuple[Image.Image, bool]] = deque()
+        taken: deque[Image.Image] = deque()
 
         def inputs() -> Iterator[np.ndarray]:
             for picture in pictures:
-                seen = canonical(picture)
-                taken.append((seen, is_colour(picture)))
-                yield to_array(seen, self.image_size)
+                taken.append(picture)
+                yield to_array(picture, self.image_size)
 
         for outputs in self._graph.read_each(inputs()):
-            seen, coloured = taken.popleft()
-            yield self._judged(outputs, [seen], [coloured])[0]
+            yield self._judged(outputs, [taken.popleft()], [False])[0]
 
-    def _judged(self, outputs: Outputs, seen: Sequence[Image.Image], coloured: list[bool]) -> list[Classification]:
+    def _judged(self, outputs: Outputs, seen: Sequence[Image.Image], coloured: Sequence[bool]) -> list[Classification]:
         probabilities = self._calibration.probability(outputs.logits.astype(np.float64))
         refused = self._refusal.refuses(outputs.features) | coloured
         threshold = self.checkpoint.metadata.threshold

@@ -83,11 +83,10 @@ class Comparison(NamedTuple):
 def statistics(picture: Image.Image) -> list[float]:
     """Give the STATISTICS of an 8-bit grayscale picture in canonical form (ml.preprocess), rounded for storage."""
     levels = np.asarray(picture)
-    counts = np.bincount(levels.ravel(), minlength=256)
+    counts = np.array(picture.histogram())
     shares, values = counts / counts.sum(), np.arange(256)
     mean = shares @ values
     so_far = np.cumsum(shares)
-    signed = levels.astype(np.int16)
     found = (
         mean,
         math.sqrt(max(0.0, shares @ (values - mean) ** 2)),
@@ -95,10 +94,15 @@ def statistics(picture: Image.Image) -> list[float]:
         np.searchsorted(so_far, 0.95),
         so_far[DARK - 1],
         shares[BRIGHT + 1 :].sum(),
-        np.abs(np.diff(signed, axis=1)).mean(),
-        np.abs(np.diff(signed, axis=0)).mean(),
+        _mean_step(levels[:, 1:], levels[:, :-1]),
+        _mean_step(levels[1:], levels[:-1]),
     )
     return [round(float(value), 4) for value in found]
+
+
+def _mean_step(levels: np.ndarray, neighbours: np.ndarray) -> float:
+    # Of bytes, whose difference may be below 0.
+    return (np.maximum(levels, neighbours) - np.minimum(levels, neighbours)).mean()
 
 
 def histogram(measure: str, values: Iterable[float]) -> list[int]:

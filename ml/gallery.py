@@ -43,7 +43,7 @@ def contact_sheet(answers: Sequence[WrongAnswer], path: Path) -> Path:
 def cell(answer: WrongAnswer) -> Image.Image:
     """Draw the picture, beside it the same under its heatmap, and below two lines of text."""
     plain = answer.picture.convert("RGB").resize((SIDE, SIDE))
-    heat = heatmap_image(answer.heatmap, (SIDE, SIDE))
+    heat = heatmap_image(answer.heatmap, (SIDE, SIDE)).convert("RGBA")
     drawn = Image.new("RGB", (2 * SIDE, SIDE + CAPTION), "white")
     drawn.paste(plain, (0, 0))
     drawn.paste(Image.alpha_composite(plain.convert("RGBA"), heat).convert("RGB"), (SIDE, 0))

@@ -22,12 +22,12 @@ INFERNO = np.array(
     np.float32,
 )
 
-# The colour of each of 256 degrees of heat, with the degree as its opacity: (256, 4).
+# The colour of each of 256 degrees of heat, with the degree as its opacity: 256 × RGBA.
 _HEAT = np.arange(256)
 _COLOURS = np.stack(
     [*(np.interp(_HEAT, np.linspace(0, 255, len(INFERNO)), channel) for channel in INFERNO.T), _HEAT], axis=-1
 )
-_COLOURS = np.rint(_COLOURS).astype(np.uint8)
+_PALETTE = np.rint(_COLOURS).astype(np.uint8).tobytes()
 
 
 def smooth(heatmap: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -44,9 +44,11 @@ def smooth(heatmap: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def heatmap_image(heatmap: np.ndarray, size: tuple[int, int] = (CANONICAL_SIZE, CANONICAL_SIZE)) -> Image.Image:
-    """Give a coarse (rows, columns) map of 0..1 as an RGBA picture of `size` (width, height).
+    """Give a coarse (rows, columns) map of 0..1 as a picture of `size` (width, height), its 256 colours in a palette.
 
     Without heat it is transparent; the more heat, the lighter and the more opaque. Raises ValueError for what is no
     such map.
     """
-    return Image.fromarray(_COLOURS[np.rint(255 * smooth(heatmap, size)).astype(np.uint8)], "RGBA")
+    image = Image.fromarray(np.rint(255 * smooth(heatmap, size)).astype(np.uint8))
+    image.putpalette(_PALETTE, "RGBA")
+    return image

@@ -72,13 +72,23 @@ def squash(picture: Image.Image, size: int) -> Image.Image:
     return eight_bit(picture, (size, size))
 
 
-def jpeg_round_trip(picture: Image.Image, quality: int = JPEG_QUALITY) -> Image.Image:
-    """Give the 8-bit grayscale `picture` as it looks after it was saved as JPEG at `quality` (1..95)."""
+def as_jpeg(picture: Image.Image, quality: int = JPEG_QUALITY) -> bytes:
+    """Give the file of the 8-bit grayscale `picture` as JPEG at `quality` (1..95)."""
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=quality)
-    with Image.open(buffer) as decoded:
+    return buffer.getvalue()
+
+
+def jpeg_round_trip(picture: Image.Image, quality: int = JPEG_QUALITY) -> Image.Image:
+    """Give the 8-bit grayscale `picture` as it looks after it was saved as JPEG at `quality` (1..95)."""
+    with Image.open(io.BytesIO(as_jpeg(picture, quality)), formats=["JPEG"]) as decoded:
         decoded.load()
-        return decoded.copy()
+        return decoded
+
+
+def canonical_jpeg(picture: Image.Image) -> bytes:
+    """Give the JPEG file that `canonical` decodes: all that a model needs of `picture`, in a few KB."""
+    return as_jpeg(squash(picture, CANONICAL_SIZE))
 
 
 def canonical(picture: Image.Image) -> Image.Image:

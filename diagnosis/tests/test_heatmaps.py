@@ -62,7 +62,7 @@ def test_the_answer_comes_with_a_small_picture_of_the_heat(fake_classifier, scan
     assert prediction.heatmap.path == str(stored)
     assert prediction.heatmap.name == f"heatmaps/{prediction.pk.hex[:2]}/{prediction.pk.hex}.png"
     with Image.open(stored) as picture:
-        assert picture.mode == "RGBA"
+        assert picture.has_transparency_data
     assert stored.stat().st_size < 12_000
 
 

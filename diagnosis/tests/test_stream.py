@@ -10,6 +10,7 @@ from diagnosis.states import FailureReason, State, Trigger
 from diagnosis.tasks import run_predictions
 from diagnosis.tests.factories import model_version_of, person, prediction_at, scan_of
 from ml.checkpoint import CheckpointMissing
+from ml.preprocess import canonical_jpeg
 
 pytestmark = pytest.mark.django_db
 
@@ -115,9 +116,8 @@ def test_a_picture_that_stops_the_model_is_told_apart_and_the_others_are_answere
         return classify(pictures)
 
     for shade, prediction in enumerate(queued):
-        worker.store_model_input(
-            prediction.scan, worker.read_picture(prediction.scan).point(lambda v, s=shade: v // 2 + s)
-        )
+        darker = worker.read_picture(prediction.scan).point(lambda v, s=shade: v // 2 + 8 * s)
+        worker.store_model_input(prediction.scan, canonical_jpeg(darker))
     fake_classifier.classify = stops_at_the_second
 
     stream.answer_message(ids_of(queued), task_id="task")

@@ -1,5 +1,7 @@
 """The heatmap as a picture over the X-ray, and Grad-CAM itself: that it follows weights, label and picture."""
 
+import io
+
 import keras
 import numpy as np
 import pytest
@@ -28,17 +30,26 @@ def test_what_is_no_map_is_refused(heatmap):
 
 def test_the_picture_has_the_size_that_was_asked_for():
     assert heatmap_image(np.zeros((4, 4)), (300, 200)).size == (300, 200)
-    assert heatmap_image(np.zeros((4, 4))).mode == "RGBA"
+    assert heatmap_image(np.zeros((4, 4))).size == (224, 224)
 
 
 def test_no_heat_is_transparent_and_full_heat_is_light_and_opaque():
-    assert heatmap_image(np.zeros((7, 7))).getextrema()[3] == (0, 0)
-    assert heatmap_image(np.ones((7, 7))).getpixel((112, 112)) == (252, 255, 164, 255)
+    assert heatmap_image(np.zeros((7, 7))).convert("RGBA").getextrema()[3] == (0, 0)
+    assert heatmap_image(np.ones((7, 7))).convert("RGBA").getpixel((112, 112)) == (252, 255, 164, 255)
+
+
+def test_a_file_of_it_keeps_colours_and_opacity():
+    picture = heatmap_image(np.linspace(0, 1, 16, dtype=np.float32).reshape(4, 4))
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+
+    with Image.open(buffer) as stored:
+        assert np.array_equal(stored.convert("RGBA"), picture.convert("RGBA"))
 
 
 def test_the_hotter_the_more_opaque_and_the_lighter():
     ramp = np.linspace(0, 1, 14, dtype=np.float32)[np.newaxis].repeat(14, axis=0)
-    picture = heatmap_image(ramp)
+    picture = heatmap_image(ramp).convert("RGBA")
     lightness = np.asarray(picture.convert("RGB").convert("L"), int)[112]
     alpha = np.asarray(picture, int)[112, :, 3]
 
