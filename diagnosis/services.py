@@ -35,9 +35,9 @@ from ml.checkpoint import Checkpoint, CheckpointCorrupt
 
 logger = logging.getLogger(__name__)
 
-
-# So many of a batch are asked for by one message: a person whose upload comes in between waits that long.
-SCANS_OF_A_MESSAGE = 8
+# So many of a batch are asked for by one message. More would gain nothing: its beginning and its end, where the model
+# has nothing to do, cost little beside so many. Who uploads meanwhile does not wait for them, see queues.Turn.
+SCANS_OF_A_MESSAGE = 64
 
 
 class NoActiveModel(Exception):
@@ -299,14 +299,21 @@ def _send(prediction_id: uuid.UUID, trigger: str) -> bool:
     return _given_to_the_broker(run_prediction, str(prediction_id), [prediction_id], trigger)
 
 
-def _send_all(prediction_ids: list[uuid.UUID], trigger: str) -> bool:
+def _send_all(prediction_ids: Sequence[uuid.UUID], trigger: str) -> bool:
     """Give one message for all to the broker, as `_send` does."""
     from diagnosis.tasks import run_predictions
 
     return _given_to_the_broker(run_predictions, [str(one) for one in prediction_ids], prediction_ids, trigger)
 
 
-def _given_to_the_broker(task, message: str | list[str], prediction_ids: list[uuid.UUID], trigger: str) -> bool:
+def send_rest(prediction_ids: Sequence[uuid.UUID]) -> None:
+    """Give what is left of a batch's message to the broker by a further one, behind those that wait."""
+    if prediction_ids:
+        Prediction.objects.filter(pk__in=prediction_ids, state=State.QUEUED).update(enqueued_at=timezone.now())
+        _send_all(prediction_ids, Trigger.COMMAND)
+
+
+def _given_to_the_broker(task, message: str | list[str], prediction_ids: Sequence[uuid.UUID], trigger: str) -> bool:
     try:
         task.apply_async((message,), queue=Trigger(trigger).queue)
     except (BrokerError, OSError):

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 from billiard.exceptions import SoftTimeLimitExceeded
 from django.db import connection, transaction
 
-from diagnosis import worker
+from diagnosis import services, worker
 from diagnosis.files import heatmap_path
 from diagnosis.models import Answer, ModelVersion, Prediction
+from diagnosis.queues import Turn
 from diagnosis.states import FailureReason
 from ml.checkpoint import CheckpointError
 
@@ -36,21 +37,24 @@ Answered = list[tuple[worker.Reading, "Classification"]]
 def answer_message(prediction_ids: list[str], *, task_id: str) -> None:
     """Answer the predictions that one message names, all of one model version; whose row says otherwise is left alone.
 
-    What the time is over for waits again, and requeue_stale sends each by itself. So does what kills its worker: the
-    message comes back, and each is then answered by itself, so that no other is given up with it.
+    As soon as somebody waits who is no batch, what is left goes to a further message. What the time is over for waits
+    again, and requeue_stale sends each by itself. So does what kills its worker: the message comes back, and each is
+    then answered by itself, so that no other is given up with it.
     """
     ids = [uuid.UUID(one) for one in prediction_ids]
     rows = Prediction.objects.filter(pk__in=ids)
+    turn = Turn()
     version = ModelVersion.objects.filter(predictions__in=rows).defer("metadata").first()
     if not version or rows.filter(claimed_by=task_id).exists():
         answers = one_by_one(ids, task_id=task_id)
     else:
-        answers = answer_all(ids, model_version=version, task_id=task_id)
+        answers = answer_all(ids, model_version=version, task_id=task_id, turn=turn)
     try:
         for _ in answers:
             pass
         if version:
             worker.note_in_use(version.sha256)
+        services.send_rest(turn.left)
     except CheckpointError:
         for _ in one_by_one(ids, task_id=task_id):
             pass
@@ -69,15 +73,16 @@ def give_back(*, task_id: str) -> None:
 
 
 def answer_all(
-    prediction_ids: Iterable[uuid.UUID], *, model_version: ModelVersion, task_id: str
+    prediction_ids: Iterable[uuid.UUID], *, model_version: ModelVersion, task_id: str, turn: Turn | None = None
 ) -> Iterator[list[uuid.UUID]]:
     """Answer those that are QUEUED for `model_version`; give the ids, some at a time, that nothing more is done about.
 
-    Post-states as in worker.answer. Whoever ends the iteration early has to put back what `task_id` still holds.
-    Raises CheckpointError before anything is claimed.
+    Post-states as in worker.answer; QUEUED for those that are left when the `turn` is over, which then names them.
+    Whoever ends the iteration early has to put back what `task_id` still holds. Raises CheckpointError before anything
+    is claimed.
     """
     classifier = worker.loaded_classifier(model_version.folder, model_version.sha256)
-    feed = Feed(prediction_ids, model_version=model_version, task_id=task_id)
+    feed = Feed(prediction_ids, model_version=model_version, task_id=task_id, turn=turn)
     answered: Answered = []
     stopped = False
     last = time.monotonic()
@@ -112,12 +117,15 @@ def answer_all(
 class Feed:
     """Claims the predictions of `ids` some at a time, and gives their pictures to the model."""
 
-    def __init__(self, ids: Iterable[uuid.UUID], *, model_version: ModelVersion, task_id: str) -> None:
+    def __init__(
+        self, ids: Iterable[uuid.UUID], *, model_version: ModelVersion, task_id: str, turn: Turn | None = None
+    ) -> None:
         self.ids = iter(ids)
         self.taken: deque[worker.Reading] = deque()  # by the model, in this order
         self.failed = False  # to go on: it is no fault of the model's that the stream ends
         self._model_version = model_version
         self._task_id = task_id
+        self._turn = turn
         self._claimed: deque[Prediction] = deque()
         self._passed_over: list[uuid.UUID] = []
 
@@ -129,6 +137,9 @@ class Feed:
                 self._claimed.extend(claimed)
                 self._passed_over += set(some).difference(prediction.pk for prediction in claimed)
                 while self._claimed:
+                    if self._turn and self._turn.is_over():
+                        self._turn.left = self._put_back() + list(self.ids)
+                        return
                     prediction = self._claimed.popleft()
                     reading = worker.read(prediction, task_id=self._task_id)
                     if reading:
@@ -139,6 +150,12 @@ class Feed:
         except Exception:
             self.failed = True
             raise
+
+    def _put_back(self) -> list[uuid.UUID]:
+        ids = [prediction.pk for prediction in self._claimed]
+        self._claimed.clear()
+        Prediction.objects.filter(pk__in=ids).postpone_all(task_id=self._task_id)
+        return ids
 
     def passed_over(self) -> list[uuid.UUID]:
         """Give, once, the predictions whose pictures the model never gets."""

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 from bench.checkpoints import LENIENT_NOTE, lenient_copy
 from bench.measure import say
-from bench.parts.reprocessing import seed
+from bench.parts.reprocessing import DISTINCT, seed
 from bench.parts.uploads import EAGER
 from bench.person import Person
 from bench.pictures import USUAL_SIZE, jpegs
@@ -17,7 +17,7 @@ OWNER = "archive"
 PATIENCE_SECONDS = 1200
 
 # So many of the batch are in the queue at a time.
-AHEAD = 64
+AHEAD = 256
 
 
 def measure(report: Report) -> None:
@@ -31,7 +31,7 @@ def measure(report: Report) -> None:
         folder = stack.enter_context(work_folder())
         site = stack.enter_context(full_site(folder, checkpoint=lenient_copy(folder / "checkpoint").folder))
         # Where nobody passes the batch, each upload waits for all that is in the queue.
-        seed((each + 2) * rounds * AHEAD, [OWNER], distinct=AHEAD)
+        seed((each + 2) * rounds * AHEAD, [OWNER], distinct=DISTINCT)
         url, _ = stack.enter_context(site.web())
         stack.enter_context(site.worker())
         person = stack.enter_context(Person(url, "visitor"))

@@ -8,12 +8,11 @@ from django.conf import settings
 from django.db.models import QuerySet
 from django.db.models.fields.json import KeyTransform
 from django.utils import timezone
-from kombu.exceptions import ChannelError
-from kombu.exceptions import OperationalError as BrokerError
 
 from diagnosis.dashboard.rows import LastRun
 from diagnosis.models import ModelVersion, Prediction
 from diagnosis.pages import CappedCount
+from diagnosis.queues import errors_while_away, messages_in_queues
 from diagnosis.states import State, Trigger
 
 # Whoever has not answered by then is busy beyond measure, or away.
@@ -52,33 +51,6 @@ def _count(rows: QuerySet) -> CappedCount:
     return CappedCount.of(rows.order_by(), COUNT_NO_FURTHER)
 
 
-def messages_in_queues() -> dict[str, int] | None:
-    """Count the messages in each queue that no worker has taken yet; None while the broker is away."""
-    from pneumonia_site.celery import app
-
-    names = (settings.QUEUE_OF_PEOPLE, settings.QUEUE_OF_BATCHES)
-    with app.connection_for_read() as connection:
-        try:
-            # Once, and not again and again: a page waits.
-            connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0)
-            return {name: _messages(connection, name) for name in names}
-        except _away(connection):
-            return None
-
-
-def _away(connection: Any) -> tuple[type[Exception], ...]:
-    """Give what is raised while the broker is away; that of Redis's own client is no OSError."""
-    return (BrokerError, OSError, *connection.connection_errors)
-
-
-def _messages(connection: Any, queue: str) -> int:
-    try:
-        with connection.channel() as channel:
-            return channel.queue_declare(queue=queue, passive=True).message_count
-    except ChannelError:  # Redis knows no empty list
-        return 0
-
-
 @dataclass(frozen=True)
 class Worker:
     """A worker as it tells of itself; `sha256` is of the version it uses, "" where the active one can't be loaded."""
@@ -107,7 +79,7 @@ def workers() -> list[Worker] | None:
         try:
             connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0)
             replies = app.control.broadcast("model_in_use", reply=True, timeout=ASK_SECONDS, connection=connection)
-        except _away(connection):
+        except errors_while_away(connection):
             return None
     told = {name: reply for each in replies or [] for name, reply in each.items() if "busy" in reply}
     return [

@@ -17,6 +17,7 @@ from django.core.management.commands import flush
 from diagnosis.models import ModelVersion
 from diagnosis.tests import factories
 from diagnosis.tests.checkpoints import tiny_checkpoint_in
+from diagnosis.tests.servers import free_port
 
 
 @pytest.fixture(autouse=True)
@@ -106,6 +107,26 @@ def celery_app() -> Iterator[Celery]:
 
     yield app
     app.pool.force_close_all()
+
+
+@pytest.fixture
+def no_broker(monkeypatch, celery_app) -> Iterator[None]:
+    """Let nobody listen where the broker should be."""
+    real = celery_app.connection_for_read
+    away = f"redis://127.0.0.1:{free_port()}/0"
+    with monkeypatch.context() as patch:
+        for name in ("connection_for_read", "connection_for_write"):
+            patch.setattr(celery_app, name, lambda *_args, **_named: real(away))
+        patch.setattr(celery_app, "_pool", real(away).Pool(limit=1))
+        yield
+
+
+@pytest.fixture
+def empty_queues(celery_app):
+    """Let nothing of another test wait in the broker."""
+    celery_app.control.purge()
+    yield
+    celery_app.control.purge()
 
 
 @pytest.fixture(scope="session")

@@ -189,6 +189,61 @@ def test_a_claim_that_was_lost_meanwhile_keeps_the_other_workers_answer(queued, 
     assert not Prediction.objects.get(pk=queued[1].pk).heatmap
 
 
+# --- standing back ---
+
+
+@pytest.fixture
+def somebody_comes_at(monkeypatch):
+    """Let a person's message wait from the picture of the given number on."""
+
+    def comes(number: int) -> None:
+        asked = []
+        monkeypatch.setattr(stream.Turn, "is_over", lambda _turn: asked.append(1) or len(asked) > number)
+
+    return comes
+
+
+@pytest.mark.parametrize("come_to", [0, 1, 2])
+def test_as_soon_as_somebody_waits_what_is_left_goes_to_a_further_message(
+    queued, fake_classifier, somebody_comes_at, sent, come_to
+):
+    somebody_comes_at(come_to)
+
+    stream.answer_message(ids_of(queued), task_id="task")
+
+    assert states_of(queued) == [State.SUCCEEDED] * come_to + [State.QUEUED] * (3 - come_to)
+    assert sent == ids_of(queued)[come_to:]
+    left = Prediction.objects.filter(state=State.QUEUED)
+    assert set(left.values_list("attempts", "claimed_by")) == {(0, "")}
+    assert left.filter(enqueued_at=None).count() == 0, "requeue_stale need not send them"
+
+
+def test_the_further_message_answers_the_rest(queued, fake_classifier, somebody_comes_at, sent, monkeypatch):
+    somebody_comes_at(1)
+    stream.answer_message(ids_of(queued), task_id="task")
+    monkeypatch.setattr(stream.Turn, "is_over", lambda _turn: False)
+
+    stream.answer_message(list(sent), task_id="another task")
+
+    assert states_of(queued) == [State.SUCCEEDED] * 3
+    assert set(Prediction.objects.values_list("attempts", flat=True)) == {1}
+
+
+def test_a_message_that_nobody_waits_behind_is_answered_to_its_end(queued, fake_classifier, sent):
+    stream.answer_message(ids_of(queued), task_id="task")
+
+    assert sent == []
+
+
+def test_half_of_the_time_ends_a_turn_before_the_limit_does(queued, fake_classifier, sent, settings):
+    settings.PREDICTION_SOFT_TIME_LIMIT = 0
+
+    stream.answer_message(ids_of(queued), task_id="task")
+
+    assert states_of(queued) == [State.QUEUED] * 3
+    assert sent == ids_of(queued)
+
+
 # --- asking for several ---
 
 

@@ -10,28 +10,11 @@ from diagnosis.dashboard import live
 from diagnosis.models import LastRun
 from diagnosis.states import State, Trigger
 from diagnosis.tests.factories import prediction_at
-from diagnosis.tests.servers import free_port
 
 pytestmark = pytest.mark.django_db
 
 NOW = "/dashboard/now/"
 FRAGMENT = {"HX-Request": "true"}
-
-
-@pytest.fixture
-def no_broker(monkeypatch, celery_app):
-    """Let nobody listen where the broker should be."""
-    real = celery_app.connection_for_read
-    away = f"redis://127.0.0.1:{free_port()}/0"
-    for name in ("connection_for_read", "connection_for_write"):
-        monkeypatch.setattr(celery_app, name, lambda *_args, **_named: real(away))
-
-
-@pytest.fixture
-def empty_queues(celery_app):
-    celery_app.control.purge()
-    yield
-    celery_app.control.purge()
 
 
 def text_of(client) -> str:

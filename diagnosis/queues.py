@@ -1,0 +1,80 @@
+"""The broker's queues: what waits in them, and whether a batch has to stand back."""
+
+import logging
+import time
+import uuid
+from typing import Any
+
+from django.conf import settings
+from kombu.exceptions import ChannelError
+from kombu.exceptions import OperationalError as BrokerError
+
+logger = logging.getLogger(__name__)
+
+# How long somebody may wait until a batch looks whether somebody does. The broker is asked that often.
+LOOK_SECONDS = 0.03
+
+# Of the time that a task has. What is left goes to a further message before the limit takes it away.
+SHARE_OF_THE_TIME = 0.5
+
+
+def messages_in_queues() -> dict[str, int] | None:
+    """Count the messages in each queue that no worker has taken yet; None while the broker is away."""
+    from pneumonia_site.celery import app
+
+    names = (settings.QUEUE_OF_PEOPLE, settings.QUEUE_OF_BATCHES)
+    with app.connection_for_read() as connection:
+        try:
+            # Once, and not again and again: a page waits.
+            connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0)
+            with connection.channel() as channel:
+                return {name: _messages(channel, name) for name in names}
+        except errors_while_away(connection):
+            return None
+
+
+def errors_while_away(connection: Any) -> tuple[type[Exception], ...]:
+    """Give what is raised while the broker is away; that of Redis's own client is no OSError."""
+    return (BrokerError, OSError, *connection.connection_errors)
+
+
+def _messages(channel: Any, queue: str) -> int:
+    try:
+        return channel.queue_declare(queue=queue, passive=True).message_count
+    except ChannelError:  # Redis knows no empty list
+        return 0
+
+
+class Turn:
+    """The turn of a batch's message at a worker, from now until somebody waits, or half of the task's time is over.
+
+    `left` are the ids of the predictions that it did not come to.
+    """
+
+    def __init__(self) -> None:
+        self.left: list[uuid.UUID] = []
+        self._began = self._looked_at = time.monotonic()
+        self._asks = True
+
+    def is_over(self) -> bool:
+        """Tell whether what is left has to wait for a further message; cheap enough to be asked before each picture."""
+        now = time.monotonic()
+        if now - self._began > SHARE_OF_THE_TIME * settings.PREDICTION_SOFT_TIME_LIMIT:
+            return True
+        if not self._asks or now - self._looked_at < LOOK_SECONDS:
+            return False
+        waits = self._somebody_waits()
+        self._looked_at = time.monotonic()
+        return waits
+
+    def _somebody_waits(self) -> bool:
+        from pneumonia_site.celery import app
+
+        with app.pool.acquire(block=True) as connection:
+            try:
+                return _messages(connection.default_channel, settings.QUEUE_OF_PEOPLE) > 0
+            except errors_while_away(connection):
+                # Each further question would cost a time-out, and the messages of people are away with the broker.
+                logger.warning("The broker is away: this message of a batch stands back for nobody")
+                self._asks = False
+                return False
