@@ -44,12 +44,12 @@ RUN SITE_MODE=embedded VAR_DIR=/tmp/collecting python manage.py collectstatic --
     && rm -r /tmp/collecting
 USER site
 EXPOSE 8000
-CMD ["gunicorn", "pneumonia_site.wsgi", "--bind", "0.0.0.0:8000", "--workers", "2", "--worker-class", "gthread", \
-     "--threads", "4", "--access-logfile", "-", "--no-control-socket", "--worker-tmp-dir", "/dev/shm"]
+CMD ["gunicorn", "pneumonia_site.wsgi", "--config", "python:pneumonia_site.gunicorn_conf", "--bind", "0.0.0.0:8000", \
+     "--workers", "2", "--worker-class", "gthread", "--threads", "4", "--no-control-socket", "--worker-tmp-dir", "/dev/shm"]
 
 FROM site AS worker
 COPY --from=packages-worker /opt/venv /opt/venv
 ENV TF_CPP_MIN_LOG_LEVEL=2
 USER site
 # Without asking the other workers at the start, which takes a second, or telling them things that nobody reads.
-CMD ["celery", "-A", "pneumonia_site", "worker", "--loglevel", "INFO", "--without-mingle", "--without-gossip"]
+CMD ["celery", "--quiet", "-A", "pneumonia_site", "worker", "--loglevel", "INFO", "--without-mingle", "--without-gossip"]

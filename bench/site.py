@@ -39,7 +39,17 @@ SITE_VARIABLES = (
 )
 
 # As in the Dockerfile.
-GUNICORN = ["--workers", "2", "--worker-class", "gthread", "--threads", "4", "--no-control-socket"]
+GUNICORN = [
+    "--config",
+    "python:pneumonia_site.gunicorn_conf",
+    "--workers",
+    "2",
+    "--worker-class",
+    "gthread",
+    "--threads",
+    "4",
+    "--no-control-socket",
+]
 START_SECONDS = 300
 STOP_SECONDS = 60
 
@@ -69,7 +79,6 @@ class Site:
         port = free_port()
         url = f"http://127.0.0.1:{port}"
         command = [sys.executable, "-m", "gunicorn", "pneumonia_site.wsgi", "--bind", f"127.0.0.1:{port}", *GUNICORN]
-        command += ["--access-logfile", "-"]
         if Path("/dev/shm").is_dir():  # noqa: S108 - where the image has it too
             command += ["--worker-tmp-dir", "/dev/shm"]  # noqa: S108
         with self._running(command, "web") as (process, log):
@@ -86,7 +95,7 @@ class Site:
         var.mkdir(mode=0o700, exist_ok=True)
         ready = var / "worker.ready"
         ready.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "celery", "-A", "pneumonia_site", "worker", "--loglevel", "INFO"]
+        command = [sys.executable, "-m", "celery", "--quiet", "-A", "pneumonia_site", "worker", "--loglevel", "INFO"]
         command += ["--without-mingle", "--without-gossip"]
         with self._running([*command, "--hostname", f"{name}@%h"], name, VAR_DIR=str(var)) as (process, log):
             if wait:

@@ -16,7 +16,7 @@ from diagnosis.time_zones import zone_named
 TIME_ZONE_COOKIE = "time_zone"
 
 # Programs read English and UTC whatever their headers say: codes are for them, and sentences go into their logs.
-FOR_PROGRAMS = ("/api/", "/healthz")
+FOR_PROGRAMS = ("/api/", "/healthz", "/readyz", "/metrics")
 
 
 class PersonsLanguageAndTimeZone(LocaleMiddleware):

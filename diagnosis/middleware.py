@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 
 from diagnosis.files import StorageAway
+from diagnosis.operating.lines import route_of
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ class StorageAwayMiddleware:
         """Take over StorageAway alone."""
         if not isinstance(exception, StorageAway):
             return None
-        logger.error("%s: the storage is away. %s", request.path, exception)
+        logger.error("%s: the storage is away. %s", route_of(request), exception)
         response = render(request, "503.html", status=503)
         response["Retry-After"] = str(RETRY_SECONDS)
         response["Cache-Control"] = "no-store"

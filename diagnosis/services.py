@@ -321,6 +321,8 @@ def _given_to_the_broker(task, message: str | list[str], prediction_ids: Sequenc
         logger.warning("The broker is away; prediction %s waits for requeue_stale", named, exc_info=True)
         Prediction.objects.filter(pk__in=prediction_ids, state=State.QUEUED).update(enqueued_at=None)
         return False
+    for prediction_id in prediction_ids:
+        logger.info("Sent to the workers", extra={"prediction_id": str(prediction_id)})
     return True
 
 

@@ -18,7 +18,7 @@ from diagnosis import services, worker
 from diagnosis.files import heatmap_path
 from diagnosis.models import Answer, ModelVersion, Prediction
 from diagnosis.queues import Turn
-from diagnosis.states import FailureReason
+from diagnosis.states import FailureReason, State
 from ml.checkpoint import CheckpointError
 
 if TYPE_CHECKING:
@@ -186,6 +186,7 @@ def record_all(answered: Answered, *, task_id: str) -> None:
                 reason=FailureReason.NOT_A_CHEST_XRAY,
                 statistics=classification.statistics,
             )
+            worker.note_end(prediction, FailureReason.NOT_A_CHEST_XRAY)
             continue
         answer = Answer(
             prediction_id=prediction.pk,
@@ -209,3 +210,6 @@ def record_all(answered: Answered, *, task_id: str) -> None:
         ]
         if without:
             Prediction.objects.filter(pk__in=without).update(heatmap="")
+    for prediction, answer, _ in given:
+        if answer.prediction_id in recorded:
+            worker.note_end(prediction, State.SUCCEEDED)

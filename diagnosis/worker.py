@@ -21,7 +21,7 @@ from diagnosis import services
 from diagnosis.files import StorageAway, heatmap_path, model_input_path
 from diagnosis.intake import PNG_COMPRESS_LEVEL
 from diagnosis.models import ModelVersion, Prediction, Scan
-from diagnosis.states import FailureReason
+from diagnosis.states import FailureReason, State
 from ml.checkpoint import CheckpointCorrupt, CheckpointError
 from ml.heatmap import heatmap_image
 from ml.preprocess import canonical_jpeg
@@ -41,6 +41,13 @@ class UnreadablePicture(Exception):
 
 class NotAChestXray(Exception):
     """The picture is nothing that the model may answer on."""
+
+
+# What ends a reading and is no fault that operators have to know more of.
+EXPECTED: dict[type[Exception], FailureReason] = {
+    SoftTimeLimitExceeded: FailureReason.TIMED_OUT,
+    NotAChestXray: FailureReason.NOT_A_CHEST_XRAY,
+}
 
 
 @dataclass
@@ -112,10 +119,10 @@ def end(reading: Reading, result: Callable[[], "Classification"]) -> None:
 
 def reason_of(error: Exception, prediction: Prediction) -> FailureReason:
     """Explain why there is no answer; what operators have to know goes to the log."""
-    if isinstance(error, SoftTimeLimitExceeded):
-        return FailureReason.TIMED_OUT
-    if isinstance(error, NotAChestXray):
-        return FailureReason.NOT_A_CHEST_XRAY
+    for expected, reason in EXPECTED.items():
+        if isinstance(error, expected):
+            note_end(prediction, reason)
+            return reason
     if isinstance(error, UnreadablePicture):
         logger.warning("Prediction %s: the stored picture can't be read", prediction.pk, exc_info=error)
         return FailureReason.UNREADABLE_IMAGE
@@ -199,6 +206,13 @@ def record(prediction: Prediction, classification: "Classification", *, task_id:
         )
         if recorded and not store_heatmap(prediction, png, name=heatmap):
             Prediction.objects.filter(pk=prediction.pk).update(heatmap="")
+    if recorded:
+        note_end(prediction, State.SUCCEEDED)
+
+
+def note_end(prediction: Prediction, how: str) -> None:
+    """Write into the log that `prediction` has ended, and how."""
+    logger.info("Ended: %s", how, extra={"prediction_id": str(prediction.pk)})
 
 
 def heatmap_png(prediction: Prediction, classification: "Classification") -> bytes:

@@ -4,7 +4,17 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_init, worker_process_init
+from celery.signals import (
+    before_task_publish,
+    setup_logging,
+    task_postrun,
+    task_prerun,
+    worker_init,
+    worker_process_init,
+)
+from django.conf import settings
+
+from diagnosis.operating.lines import carried, carry
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "pneumonia_site.settings")
 # Celery would run the site's checks at each start of a worker, and load every page for them. Whoever migrates the
@@ -14,17 +24,44 @@ os.environ.setdefault("CELERY_SKIP_CHECKS", "true")
 app = Celery("pneumonia_site")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+app.steps["consumer"].add("diagnosis.operating.heartbeat.HeartbeatStep")
+
+
+# In embedded mode a person reads the log as Celery writes it; else it is that of the settings.
+if not settings.EMBEDDED:
+    # weak=False: nobody else holds on to it.
+    setup_logging.connect(lambda **_signal: None, weak=False)
+
+
+@before_task_publish.connect
+def name_the_request(headers: dict[str, Any] | None = None, **_signal: Any) -> None:
+    """Let a message say which request asked for it."""
+    if headers is not None and (request_id := carried("request_id")):
+        headers["request_id"] = request_id
+
+
+@task_prerun.connect
+def name_the_task(task_id: str, task: Any, args: tuple, **_signal: Any) -> None:
+    """Let each log line of a task hold what it is about."""
+    ids = {"task_id": task_id, "request_id": task.request.get("request_id") or ""}
+    if task.name == "diagnosis.tasks.run_prediction":
+        ids["prediction_id"] = str(args[0])
+    carry(**ids)
+
+
+@task_postrun.connect
+def name_nothing(**_signal: Any) -> None:
+    """Let no later line hold it."""
+    carry()
 
 
 @worker_init.connect
 def not_ready_yet(**_signal: Any) -> None:
     """Take back what an earlier worker in this place said of itself, and let this one be asked."""
-    from django.conf import settings
-
     # Registers a command by being imported; only a worker needs it.
     from diagnosis.dashboard import remote  # noqa: F401
 
-    for file in (settings.WORKER_READY_FILE, settings.WORKER_MODEL_FILE):
+    for file in (settings.WORKER_READY_FILE, settings.WORKER_MODEL_FILE, settings.WORKER_ALIVE_FILE):
         file.unlink(missing_ok=True)
 
 

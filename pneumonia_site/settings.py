@@ -18,6 +18,8 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from kombu import Queue
 
+from diagnosis.operating.lines import logging_settings
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = environ.Env()
@@ -232,7 +234,8 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    # First, so that it sees whatever all others answer.
+    # First, so that they see whatever all others answer.
+    "diagnosis.operating.requests.RequestsAreNamedAndCounted",
     "diagnosis.api.problems.ProblemsOfTheApi",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -313,8 +316,10 @@ ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 # How many reverse proxies of the operator's own stand in front; only theirs is an X-Forwarded-For to believe.
 ALLAUTH_TRUSTED_PROXY_COUNT = _whole_number("TRUSTED_PROXY_COUNT", 0, minimum=0)
 
+# On this machine mail is found in the log; elsewhere a log is no place for addresses and links to new passwords.
+NO_MAIL = "consolemail://" if EMBEDDED else "dummymail://"
 try:
-    vars().update(env.email_url_config(os.environ.get("EMAIL_URL", "").strip() or "consolemail://"))
+    vars().update(env.email_url_config(os.environ.get("EMAIL_URL", "").strip() or NO_MAIL))
 except (environ.ImproperlyConfigured, KeyError, ValueError) as error:
     raise ImproperlyConfigured("EMAIL_URL can't be read; it looks like smtp+tls://user:password@host:587.") from error
 EMAIL_TIMEOUT = 10
@@ -345,7 +350,7 @@ SESSION_COOKIE_SECURE = SITE_HTTPS
 CSRF_COOKIE_SECURE = SITE_HTTPS
 LANGUAGE_COOKIE_SECURE = SITE_HTTPS
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if SITE_HTTPS else 0
-SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # asked over plain HTTP from inside the host
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]  # asked over plain HTTP from inside the host
 if ALLAUTH_TRUSTED_PROXY_COUNT:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 # HSTS for subdomains and preloading bind the operator's whole domain: not a decision of this software.
@@ -391,6 +396,8 @@ if REVIEW_READERS > 2:
 WORKER_READY_FILE = VAR_DIR / "worker.ready"
 # It says there, for the dashboard, which version it has in use.
 WORKER_MODEL_FILE = VAR_DIR / "worker.model"
+# It touches it every few seconds, in embedded mode; in full mode it tells the broker.
+WORKER_ALIVE_FILE = VAR_DIR / "worker.alive"
 
 # How long a scan is kept (days), then it is erased with all that belongs to it. None: until somebody deletes it.
 RETENTION_DAYS = None
@@ -526,14 +533,14 @@ else:
         "interval_max": 0.2,
     }
 
-# Log -----------------------------------------------------------------------------------------------------------------
+# Operating it --------------------------------------------------------------------------------------------------------
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": "INFO"},
-    # Django's own handlers would mail the administrators; here everything goes to the one log.
-    "loggers": {"django": {"handlers": [], "level": "INFO"}},
-}
+# JSON for programs that collect logs; in embedded mode a person reads the file.
+LOGGING = logging_settings(json=not EMBEDDED)
+
+# Whoever sends it as `Authorization: Bearer TOKEN` may read /metrics. Empty: nobody.
+METRICS_TOKEN = os.environ.get("METRICS_TOKEN", "").strip()
+if METRICS_TOKEN and len(METRICS_TOKEN) < 16:
+    raise ImproperlyConfigured(
+        "METRICS_TOKEN is too short to be secret; make one: python -c 'import secrets; print(secrets.token_urlsafe())'"
+    )

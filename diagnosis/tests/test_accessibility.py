@@ -51,6 +51,8 @@ PARTS = {"scan_status"}
 STAFFS = ("worklist", "agreement", "dashboard", "dashboard_now")
 NO_PAGES = {f"diagnosis:{name}" for name in FILES | DOWNLOADS | ACTIONS | PARTS} | {
     "healthz",
+    "readyz",
+    "metrics",
     "account_inactive",  # allauth's: who is locked out can't sign in, and this site never leads there
     "account_confirm_login_code",  # codes by mail are not switched on
     "account_set_password",  # for people without one, which other sites' sign-in would make

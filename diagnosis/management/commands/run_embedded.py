@@ -106,7 +106,7 @@ def worker() -> Program:
 
 def put_back_lost_work() -> None:
     """Before the only worker starts nothing runs, so whatever is open was lost with the last one."""
-    for file in (settings.WORKER_READY_FILE, settings.WORKER_MODEL_FILE):
+    for file in (settings.WORKER_READY_FILE, settings.WORKER_MODEL_FILE, settings.WORKER_ALIVE_FILE):
         file.unlink(missing_ok=True)
     services.requeue_stale(older_than=timedelta(0))
     connections.close_all()

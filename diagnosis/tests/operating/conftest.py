@@ -1,0 +1,79 @@
+"""The site in full, as it runs in production: gunicorn with two processes, a worker, real PostgreSQL and Redis."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+
+import pytest
+from django.db import connection
+
+from bench.site import Site
+from diagnosis import services
+from diagnosis.models import ModelVersion
+from diagnosis.operating import metrics, readiness
+
+TOKEN = "a-token-for-prometheus"
+
+
+@dataclass(frozen=True)
+class Running:
+    """A site that runs at `url`; its processes write `web.log` and `worker.log`."""
+
+    site: Site
+    url: str
+    worker: int  # id of its first process
+
+    def log(self, name: str) -> str:
+        """Give what the processes of that name have written so far."""
+        return (self.site.folder / f"{name}.log").read_text()
+
+
+@pytest.fixture(scope="module")
+def running(django_db_setup, django_db_blocker, tiny_checkpoint, celery_app, tmp_path_factory) -> Iterator[Running]:
+    """The running site; its model is active in `site`."""
+    folder = tmp_path_factory.mktemp("site")
+    environment = {
+        "DATABASE_URL": "postgres://{USER}:{PASSWORD}@{HOST}:{PORT}/{NAME}".format(**connection.settings_dict),
+        "MEDIA_ROOT": str(folder / "media"),
+        "VAR_DIR": str(folder),
+        "METRICS_TOKEN": TOKEN,
+        "CUDA_VISIBLE_DEVICES": "-1",
+    }
+    celery_app.control.purge()
+    site = Site(folder, environment)
+    with django_db_blocker.unblock():
+        services.register_model(folder=tiny_checkpoint, activate=True)
+        site.manage("collectstatic", "--no-input")
+        with site.web() as (url, _), site.worker() as worker:
+            yield Running(site, url, worker)
+
+
+@pytest.fixture
+def site(running, transactional_db, tiny_checkpoint) -> Running:
+    """The running site with its active version."""
+    services.register_model(folder=tiny_checkpoint, activate=True)
+    return running
+
+
+@pytest.fixture
+def version(db, tiny_checkpoint) -> ModelVersion:
+    """The active version."""
+    return services.register_model(folder=tiny_checkpoint, activate=True)[0]
+
+
+@pytest.fixture(autouse=True)
+def nothing_from_before() -> Iterator[None]:
+    """Ask anew in each test."""
+    readiness.forget()
+    metrics.forget()
+    yield
+    readiness.forget()
+    metrics.forget()
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """The port of a server that takes connections and never says a word, as one that is paused."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        yield server.getsockname()[1]
