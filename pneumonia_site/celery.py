@@ -1,11 +1,14 @@
 """The Celery app; its options are the CELERY_ names in the settings."""
 
+import logging
 import os
+from logging.config import dictConfig
 from typing import Any
 
 from celery import Celery
 from celery.signals import (
     before_task_publish,
+    celeryd_init,
     setup_logging,
     task_postrun,
     task_prerun,
@@ -27,10 +30,16 @@ app.autodiscover_tasks()
 app.steps["consumer"].add("diagnosis.operating.heartbeat.HeartbeatStep")
 
 
-# In embedded mode a person reads the log as Celery writes it; else it is that of the settings.
+def log_as_the_settings_say(**_signal: Any) -> None:
+    """Let a worker and beat write what the web process writes, from their first warning on."""
+    dictConfig(settings.LOGGING)
+    logging.captureWarnings(True)
+
+
+# In embedded mode a person reads the log as Celery writes it.
 if not settings.EMBEDDED:
-    # weak=False: nobody else holds on to it.
-    setup_logging.connect(lambda **_signal: None, weak=False)
+    celeryd_init.connect(log_as_the_settings_say)
+    setup_logging.connect(log_as_the_settings_say)
 
 
 @before_task_publish.connect

@@ -62,11 +62,13 @@ class Line(JsonFormatter):
             log_data["error"] = DETAIL.sub("", error)
 
 
-class RouteForPath(logging.Filter):
-    """Django's own lines about a request name its path; here they name its route."""
+class NothingThatWasSent(logging.Filter):
+    """Django's own lines about a request quote it: its path becomes its route, and a host that it made up goes."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Let all through."""
+        if record.name == "django.security.DisallowedHost":
+            record.msg, record.args, record.exc_info = "The Host header is none of ALLOWED_HOSTS.", (), None
         request = getattr(record, "request", None)
         if request is not None and isinstance(record.args, tuple):
             record.args = tuple(route_of(request) if part == request.path else part for part in record.args)
@@ -96,16 +98,21 @@ def logging_settings(*, json: bool) -> dict[str, Any]:
         "disable_existing_loggers": False,
         "formatters": {"line": {"()": "diagnosis.operating.lines.Line"} if json else people},
         "filters": {
-            "route_for_path": {"()": "diagnosis.operating.lines.RouteForPath"},
+            "nothing_that_was_sent": {"()": "diagnosis.operating.lines.NothingThatWasSent"},
             "without_addresses": {"()": "diagnosis.operating.lines.WithoutAddresses"},
         },
-        "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "handlers": {
+            "console": {
+                "class": "logging.StreamHandler",
+                "formatter": "line",
+                "filters": ["nothing_that_was_sent"] if json else [],
+            }
+        },
         "root": {"handlers": ["console"], "level": "INFO"},
         "loggers": {
             # Django's own handlers would mail the administrators; here everything goes to the one log.
             "django": {"handlers": [], "level": "INFO"},
             # Each request has a line of ours, with its status.
-            "django.request": {"filters": ["route_for_path"], "level": "ERROR" if json else "WARNING"},
-            "django.security.csrf": {"filters": ["route_for_path"]},
+            "django.request": {"level": "ERROR" if json else "WARNING"},
         },
     }

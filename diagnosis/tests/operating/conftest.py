@@ -29,7 +29,7 @@ class Running:
         return (self.site.folder / f"{name}.log").read_text()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def running(django_db_setup, django_db_blocker, tiny_checkpoint, celery_app, tmp_path_factory) -> Iterator[Running]:
     """The running site; its model is active in `site`."""
     folder = tmp_path_factory.mktemp("site")
@@ -39,6 +39,7 @@ def running(django_db_setup, django_db_blocker, tiny_checkpoint, celery_app, tmp
         "VAR_DIR": str(folder),
         "METRICS_TOKEN": TOKEN,
         "CUDA_VISIBLE_DEVICES": "-1",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
     }
     celery_app.control.purge()
     site = Site(folder, environment)

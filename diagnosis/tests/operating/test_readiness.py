@@ -16,8 +16,9 @@ pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
 
 
 @pytest.fixture
-def heard(settings):
-    """A worker that was heard of just now, and of which nothing is left afterwards."""
+def heard(monkeypatch):
+    """The only worker that was ever heard of, just now; nothing of it is left afterwards."""
+    monkeypatch.setattr(heartbeat, "KEY", "tests.workers")
     heartbeat.beat("worker@test")
     yield
     with heartbeat.broker() as client:
