@@ -12,7 +12,7 @@ USER postgres
 EXPOSE 6432
 CMD ["sh", "-c", "umask 077 && printf '\"%s\" \"%s\"\\n' \"$POSTGRES_USER\" \"$POSTGRES_PASSWORD\" > /tmp/users && exec pgbouncer /etc/pgbouncer/site.ini"]
 
-FROM python:3.11-slim AS packages-web
+FROM python:3.11-slim-trixie AS packages-web
 RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH
 COPY requirements-web.txt .
@@ -23,7 +23,7 @@ ARG WORKER_REQUIREMENTS=requirements-serve.txt
 COPY requirements-serve.txt requirements.txt ./
 RUN pip install --no-cache-dir --disable-pip-version-check -r ${WORKER_REQUIREMENTS}
 
-FROM python:3.11-slim AS site
+FROM python:3.11-slim-trixie AS site
 RUN useradd --uid 10001 --create-home site && install -d -o site -g site /srv/var /srv/var/media
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
@@ -35,8 +35,9 @@ WORKDIR /srv/site
 COPY . .
 
 FROM site AS web
-# Chinese, Japanese and Korean for reports, which bring fonts for the other common scripts along.
-RUN apt-get update -qq && apt-get install -qq --yes --no-install-recommends fonts-droid-fallback \
+# Chinese, Japanese and Korean for reports, which bring fonts for the other common scripts along. For backups the programs
+# of PostgreSQL 17, the one of docker-compose.yml, which trixie has.
+RUN apt-get update -qq && apt-get install -qq --yes --no-install-recommends fonts-droid-fallback postgresql-client-17 \
     && rm -r /var/lib/apt/lists/*
 COPY --from=packages-web /opt/venv /opt/venv
 # Collecting needs no secrets: embedded mode makes a key of its own, thrown away with its folder.
