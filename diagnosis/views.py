@@ -39,6 +39,7 @@ from diagnosis.models import ModelVersion, Prediction, Scan, Upload
 from diagnosis.pages import CappedCount, page_of
 from diagnosis.refusals import TooManyFiles
 from diagnosis.sentences import explained, file_name, in_words
+from diagnosis.throttles import refusal_of
 from diagnosis.upload_handlers import is_too_large
 from ml.preprocess import eight_bit
 
@@ -118,6 +119,8 @@ def scan_new(request: HttpRequest) -> HttpResponse:
     """Take new scans. What is good is kept, whatever else came with it."""
     if request.method != "POST":
         return render(request, "diagnosis/scan_new.html", {"form": NewScansForm()})
+    if refusal := refusal_of(request):
+        return refusal
     form = NewScansForm(request.POST, request.FILES, is_too_large=is_too_large(request))
     if form.is_valid():
         nameless = gettext("A file without a name")

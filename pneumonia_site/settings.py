@@ -372,6 +372,11 @@ UPLOAD_MAX_FILES = _whole_number("UPLOAD_MAX_FILES", 100)  # chosen one by one, 
 UPLOAD_MAX_BYTES = _whole_number("UPLOAD_MAX_BYTES", 200 * 1024 * 1024)  # of one upload; it is held in memory
 UPLOAD_MAX_UNPACKED_BYTES = _whole_number("UPLOAD_MAX_UNPACKED_BYTES", 1024 * 1024 * 1024)  # of one upload's archives
 UPLOAD_MAX_SECONDS = _whole_number("UPLOAD_MAX_SECONDS", 50)  # to take the files in while a person and a proxy wait
+# Uploads of one person on the page in a minute, each of one file or of many.
+UPLOADS_PER_MINUTE = _whole_number("UPLOADS_PER_MINUTE", 60)
+# So many uploads may wait for the workers; a further one is asked to come back. 0: any number. As many as one worker on
+# two cores answers in some minutes; while the workers are away it is what is taken on trust.
+UPLOADS_WAITING = _whole_number("UPLOADS_WAITING", 5000, minimum=0)
 # Never a temporary file: a DICOM file names its patient.
 FILE_UPLOAD_HANDLERS = ["diagnosis.upload_handlers.InMemoryUploadHandler"]
 # Django's own limit answers with a bare 400; ours is explained by the form.
@@ -421,7 +426,11 @@ REST_FRAMEWORK = {
     # Tokens only: a session would let another site's page act for the person who is signed in.
     "DEFAULT_AUTHENTICATION_CLASSES": ["diagnosis.api.authentication.BearerToken"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_THROTTLE_CLASSES": ["diagnosis.api.throttles.UploadThrottle", "diagnosis.api.throttles.ReadThrottle"],
+    "DEFAULT_THROTTLE_CLASSES": [
+        "diagnosis.api.throttles.UploadThrottle",
+        "diagnosis.api.throttles.ReadThrottle",
+        "diagnosis.throttles.Waiting",
+    ],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.MultiPartParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "diagnosis.api.negotiation.JsonForAll",
