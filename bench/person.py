@@ -1,4 +1,4 @@
-"""Somebody in front of the site: signs up, uploads, waits for the answer as the page does, or more eagerly."""
+"""Somebody in front of the site: uploads, waits for the answer as the page does, or more eagerly."""
 
 import html
 import re
@@ -23,14 +23,21 @@ class Answered(NamedTuple):
 class Person:
     """A signed-in person at `url`; close it with `with`."""
 
-    def __init__(self, url: str, username: str) -> None:
+    def __init__(self, url: str, username: str, *, session: str = "") -> None:
+        """Sign up as `username`, or be who has the `session` of that key."""
         self.client = httpx.Client(base_url=url, follow_redirects=True, timeout=60)
+        if session:
+            self.client.cookies.set("sessionid", session)
+        else:
+            self._sign_up(username)
+        self._fields = self._form("/scans/new/", {"reference": ""})
+
+    def _sign_up(self, username: str) -> None:
         fields = {"username": username, "email": f"{username}@example.org", "password1": PASSWORD}
         form = self._form("/accounts/signup/", fields | {"password2": PASSWORD})
         page = self.client.post("/accounts/signup/", data=form)
         if page.url.path != "/scans/":
             raise RuntimeError(f"Signing up led to {page.url.path} with status {page.status_code}.")
-        self._fields = self._form("/scans/new/", {"reference": ""})
 
     def __enter__(self) -> Self:
         return self
@@ -57,7 +64,12 @@ class Person:
         It asks again as often as the page's own markup says, or after `every` seconds, to learn when it was there.
         """
         began = time.perf_counter()
-        shown = self.upload(picture)
+        state = self.until_answered(self.upload(picture), every=every)
+        return Answered((time.perf_counter() - began) * 1000, state)
+
+    def until_answered(self, shown: str, *, every: float | None = None) -> str:
+        """Wait until the page that an upload led to shows the answer, as upload_and_wait does; give its state."""
+        began = time.perf_counter()
         while (state := _state(shown)) in OPEN:
             if time.perf_counter() - began > PATIENCE_SECONDS:
                 raise TimeoutError(f"It is still {state} after {PATIENCE_SECONDS} s.")
@@ -69,7 +81,7 @@ class Person:
         reason = re.search(r'id="answer"[^>]*data-reason="(\w+)"', shown)
         if reason and reason[1] != "NOT_A_CHEST_XRAY":
             raise RuntimeError(f"Instead of an answer there is {reason[1]}.")  # which is fast
-        return Answered((time.perf_counter() - began) * 1000, state)
+        return state
 
 
 def _state(shown: str) -> str:

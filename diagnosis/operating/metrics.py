@@ -27,6 +27,7 @@ from diagnosis.operating.bounded import Bounded, NoAnswer
 from diagnosis.operating.heartbeat import heartbeats
 from diagnosis.operating.readiness import OK, readiness
 from diagnosis.pages import CappedCount
+from diagnosis.queues import messages_in_queues
 from diagnosis.states import FailureReason, State
 
 logger = logging.getLogger(__name__)
@@ -152,7 +153,7 @@ def _model() -> list[Metric]:
 
 def _queues() -> list[Metric]:
     family = GaugeMetricFamily("pneumonia_queue_messages", "Messages that no worker has taken", labels=["queue"])
-    for queue, messages in (live.messages_in_queues() or {}).items():
+    for queue, messages in (messages_in_queues() or {}).items():
         family.add_metric([queue], messages)
     return [family]
 
