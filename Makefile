@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test check train bench messages
+.PHONY: help venv run test check train bench load messages
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ train: $(VENV)/installed ## Train the model: make train ARGS="--data DIR"
 
 bench: $(VENV)/installed-bench ## Measure everything into bench/: make bench ARGS="--quick --only engines"
 	$(BIN)/python -m bench $(ARGS)
+
+load: $(VENV)/installed-bench ## Let 50 people use the site at once: make load ARGS="--soak"
+	$(BIN)/python -m bench.load $(ARGS)
 
 messages: $(VENV)/installed-dev ## Collect the texts to translate, and compile the translations (needs gettext)
 	$(BIN)/python manage.py makemessages

@@ -1,6 +1,7 @@
 """What gunicorn has to know: `gunicorn --config python:pneumonia_site.gunicorn_conf pneumonia_site.wsgi`.
 
-Its log, and a folder in which its processes count requests together, so that /metrics tells of all of them.
+Its log, its idle connections, and a folder in which its processes count requests together, so that /metrics tells of
+all of them.
 """
 
 import os
@@ -10,6 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from diagnosis.operating.lines import logging_settings
+
+# Seconds for which an idle connection stays open: longer than a proxy keeps one of its own (nginx: 60), which else may
+# send a request at the very moment at which it is closed. None of the threads waits for it.
+keepalive = 75
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
