@@ -18,6 +18,7 @@ from django.views.i18n import set_language
 from diagnosis import erasure, services
 from diagnosis.forms import NewTokenForm, PreferencesForm
 from diagnosis.preferences import Preferences
+from diagnosis.sign_in import is_guessing
 from diagnosis.tokens import ApiToken
 from diagnosis.views import private_page
 
@@ -107,6 +108,8 @@ def erase(request: HttpRequest) -> HttpResponse:
                 logout(request)
                 messages.success(request, _farewell(erased))
                 return redirect("diagnosis:home")
+        if is_guessing(form):
+            status = 429
     context = {"form": form, "is_last_superuser": erasure.is_last_superuser(user)}
     return render(request, "diagnosis/account_erase.html", context, status=status)
 

@@ -1,17 +1,22 @@
-"""What every page does when the storage of the files is away."""
+"""What every page does when the storage of the files is away, or somebody tries too often."""
 
 import logging
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
+from django.template.response import TemplateResponse
 
 from diagnosis.files import StorageAway
 from diagnosis.operating.lines import route_of
+from diagnosis.sign_in import is_guessing
 
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 60
+
+# As long as the longest of allauth's limits counts: failed log-ins of one account.
+TRY_AGAIN_SECONDS = 300
 
 
 class StorageAwayMiddleware:
@@ -31,4 +36,23 @@ class StorageAwayMiddleware:
         response = render(request, "503.html", status=503)
         response["Retry-After"] = str(RETRY_SECONDS)
         response["Cache-Control"] = "no-store"
+        return response
+
+
+class TooManyTriesMiddleware:
+    """Say in the status and a header what allauth says on its pages alone: too many tries, and when to come again."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        if response.status_code == 429:
+            response.headers.setdefault("Retry-After", str(TRY_AGAIN_SECONDS))
+        return response
+
+    def process_template_response(self, request: HttpRequest, response: TemplateResponse) -> TemplateResponse:
+        """Find the form that was refused unread."""
+        if is_guessing((response.context_data or {}).get("form")):
+            response.status_code = 429
         return response

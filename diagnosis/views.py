@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, BinaryIO, cast
 from uuid import UUID
 
+from csp.decorators import csp_update
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
@@ -55,8 +56,8 @@ def private_page(view: View) -> View:
 
 
 def private_file(view: View) -> View:
-    """Let only signed-in people in; their own browser may keep the file for an hour."""
-    return login_required(cache_control(private=True, max_age=3600)(view))
+    """Let only signed-in people in; their own browser may keep the file for an hour, and runs nothing of it."""
+    return csp_update({"sandbox": True})(login_required(cache_control(private=True, max_age=3600)(view)))
 
 
 def _visible_scan(request: HttpRequest, scan_id: UUID) -> Scan:

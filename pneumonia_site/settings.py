@@ -238,6 +238,7 @@ MIDDLEWARE = [
     "diagnosis.operating.requests.RequestsAreNamedAndCounted",
     "diagnosis.api.problems.ProblemsOfTheApi",
     "django.middleware.security.SecurityMiddleware",
+    "django_permissions_policy.PermissionsPolicyMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -250,6 +251,7 @@ MIDDLEWARE = [
     # Needs the person who is signed in, and comes before whatever may answer with a page.
     "diagnosis.localisation.PersonsLanguageAndTimeZone",
     "diagnosis.middleware.StorageAwayMiddleware",
+    "diagnosis.middleware.TooManyTriesMiddleware",
 ]
 
 TEMPLATES = [
@@ -305,7 +307,7 @@ AUTH_PASSWORD_VALIDATORS = [
         "CommonPasswordValidator",
         "NumericPasswordValidator",
     )
-]
+] + [{"NAME": "diagnosis.sign_in.TokenGoesWithPassword"}]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "diagnosis:scan_list"
 ACCOUNT_LOGOUT_REDIRECT_URL = "diagnosis:home"
@@ -341,6 +343,33 @@ CONTENT_SECURITY_POLICY = {
         "form-action": [SELF],
         "base-uri": [NONE],
     }
+}
+
+# What no page needs, no page may ask for, nor a frame in it: a browser's every device.
+PERMISSIONS_POLICY: dict[str, list[str]] = {
+    feature: []
+    for feature in (
+        "accelerometer",
+        "autoplay",
+        "bluetooth",
+        "camera",
+        "display-capture",
+        "encrypted-media",
+        "geolocation",
+        "gyroscope",
+        "hid",
+        "idle-detection",
+        "local-fonts",
+        "magnetometer",
+        "microphone",
+        "midi",
+        "payment",
+        "publickey-credentials-get",
+        "screen-wake-lock",
+        "serial",
+        "usb",
+        "xr-spatial-tracking",
+    )
 }
 
 # Full mode is served over HTTPS unless the operator says otherwise; embedded mode is plain HTTP on this machine.

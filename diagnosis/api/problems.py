@@ -18,6 +18,9 @@ from diagnosis.middleware import RETRY_SECONDS
 MEDIA_TYPE = "application/problem+json"
 API_ROOT = "/api/"
 
+# Headers that tell of a page, and nothing of what stands in its place.
+OF_ITS_CONTENT = {"Content-Type", "Content-Length", "Content-Language", "Content-Encoding", "Location", "ETag"}
+
 # What Django answers by itself, outside the views: before a view is found, or when one fails.
 SENTENCES = {
     400: "This request can't be understood.",
@@ -131,12 +134,14 @@ class ProblemsOfTheApi:
         if 300 <= response.status_code < 400:
             # Following it would send the token in the clear again and again without anybody noticing.
             sentence = "The API answers over HTTPS only. If this token went over plain HTTP, make a new one."
-            return _plain(request, 403, "https_required", sentence)
-        return _plain(request, response.status_code, HTTPStatus(response.status_code).name, None)
+            return _plain(request, response, 403, "https_required", sentence)
+        return _plain(request, response, response.status_code, HTTPStatus(response.status_code).name, None)
 
 
-def _plain(request: HttpRequest, status_code: int, code: str, sentence: str | None) -> HttpResponse:
+def _plain(request: HttpRequest, page: HttpResponse, status_code: int, code: str, sentence: str | None) -> HttpResponse:
+    """Give a problem in place of `page`, with what other middleware put into its headers for every answer."""
     detail = sentence or SENTENCES.get(status_code, SENTENCES[500 if status_code >= 500 else 400])
     content = json.dumps(problem(status_code, code, detail, request.path))
-    headers = {"Cache-Control": "no-store"}
+    kept = {name: value for name, value in page.headers.items() if name not in OF_ITS_CONTENT}
+    headers = kept | {"Cache-Control": "no-store"}
     return HttpResponse(content, content_type=MEDIA_TYPE, status=status_code, headers=headers)
