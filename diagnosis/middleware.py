@@ -1,8 +1,9 @@
-"""What every page does when the storage of the files is away, or somebody tries too often."""
+"""What every page does: when the storage is away, when somebody tries too often, when an address is none."""
 
 import logging
 from collections.abc import Callable
 
+from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.template.response import TemplateResponse
@@ -56,3 +57,15 @@ class TooManyTriesMiddleware:
         if is_guessing((response.context_data or {}).get("form")):
             response.status_code = 429
         return response
+
+
+class NoNulMiddleware:
+    """Refuse an address with a NUL in it: no text here holds one, and PostgreSQL fails over a comparison with it."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if "\0" in request.path_info or "%00" in request.META.get("QUERY_STRING", ""):
+            raise BadRequest("A NUL in the address.")
+        return self.get_response(request)

@@ -252,6 +252,7 @@ MIDDLEWARE = [
     "diagnosis.localisation.PersonsLanguageAndTimeZone",
     "diagnosis.middleware.StorageAwayMiddleware",
     "diagnosis.middleware.TooManyTriesMiddleware",
+    "diagnosis.middleware.NoNulMiddleware",
 ]
 
 TEMPLATES = [

@@ -147,17 +147,23 @@ def undone() -> Iterator[None]:
         transaction.set_rollback(True)
 
 
-def ask(door: Door, name: str, house: House, *, checks_forgery: bool = False) -> HttpResponseBase:
-    """Let `name` knock at `door`; programs come to the API with a token, all others as browsers do."""
+def ask(
+    door: Door, name: str, house: House, *, data: dict | None = None, checks_forgery: bool = False
+) -> HttpResponseBase:
+    """Let `name` knock at `door`; programs come to the API with a token, all others as browsers do.
+
+    A form is sent with `data`, by default with what makes it do its work.
+    """
     client = house.client_of("anonymous" if door.is_api else name, checks_forgery=checks_forgery)
     headers = house.bearer_of(name) if door.is_api else {}
-    data = sent_to(door.route, house) if door.method == "POST" else None
-    answered = getattr(client, door.method.lower())(address_of(door.route, house), data, headers=headers)
-    if answered.status_code == 302 and answered.url.startswith(ADMINS_OWN) and not door.route.startswith("admin/log"):
-        answered = client.get(answered.url)
-    if answered.streaming:
-        answered.getvalue()  # to its end, which closes the file
-    return answered
+    if door.method == "POST" and data is None:
+        data = sent_to(door.route, house)
+    response = getattr(client, door.method.lower())(address_of(door.route, house), data, headers=headers)
+    if response.status_code == 302 and response.url.startswith(ADMINS_OWN) and door.route != "admin/login/":
+        response = client.get(response.url)
+    if response.streaming:
+        response.getvalue()  # to its end, which closes the file
+    return response
 
 
 def said(response: HttpResponseBase) -> str:
