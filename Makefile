@@ -45,10 +45,12 @@ FULL_MODE := SITE_MODE=full SITE_HTTPS=true ALLOWED_HOSTS=site.example TRUSTED_P
 	DATABASE_URL=postgres://user:password@db.example:5432/name CELERY_BROKER_URL=redis://redis.example:6379/0 \
 	EMAIL_URL=smtp+tls://user:password@mail.example:587
 
-check: $(VENV)/installed-dev ## Lint, format, types, settings, migrations, OpenAPI document, docker-compose.yml
+check: $(VENV)/installed-dev ## Lint, format, types, security, settings, migrations, OpenAPI document, docker-compose.yml
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive diagnosis ml pneumonia_site manage.py .ci
+	$(BIN)/python .ci/audit.py
 	$(FULL_MODE) $(BIN)/python manage.py check --deploy --fail-level WARNING
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null

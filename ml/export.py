@@ -218,7 +218,8 @@ def rows(table: Sequence[Mapping[str, Any]]) -> list[str]:
 def write(trial: Trial, table: list[dict[str, Any]]) -> Checkpoint:
     """Put the chosen graph beside the weights and finish the checkpoint with it."""
     source, kept = trial.source, trial.kept
-    assert kept  # noqa: S101 - export() has made sure of it
+    if kept is None:
+        raise ValueError("None of the graphs is kept.")
     metadata = source.metadata
     print(f"{kept.name}: fitting and measuring anew, every held-out picture under every shift", flush=True)
     write_graph(trial.graphs[kept.name], source)

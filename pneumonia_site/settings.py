@@ -238,6 +238,7 @@ MIDDLEWARE = [
     "diagnosis.operating.requests.RequestsAreNamedAndCounted",
     "diagnosis.api.problems.ProblemsOfTheApi",
     "django.middleware.security.SecurityMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_permissions_policy.PermissionsPolicyMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -246,7 +247,6 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     # Needs the person who is signed in, and comes before whatever may answer with a page.
     "diagnosis.localisation.PersonsLanguageAndTimeZone",

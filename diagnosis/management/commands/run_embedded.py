@@ -1,6 +1,7 @@
 """Run the whole site on this machine, with nothing else installed: the web server and one worker."""
 
 import http.client
+import ipaddress
 import os
 import secrets
 import signal
@@ -126,7 +127,13 @@ def answers(host: str, port: int) -> bool:
 
 def reachable(host: str) -> str:
     """An address of this machine under which a server listening on `host` is reached."""
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - named, not bound
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    if not address.is_unspecified:
+        return host
+    return "127.0.0.1" if address.version == 4 else "::1"
 
 
 def site_url(host: str, port: int) -> str:
