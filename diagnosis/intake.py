@@ -16,6 +16,7 @@ the picture had colours, and how good it was, only the given file tells, so both
 import hashlib
 import io
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from PIL import (  # noqa: F401
     ExifTags,
     Image,
     ImageChops,
+    ImageFile,
     JpegImagePlugin,
     PngImagePlugin,
     TiffImagePlugin,
@@ -39,6 +41,7 @@ from PIL import (  # noqa: F401
 
 from diagnosis.dicom.kept import Facts
 from diagnosis.dicom.reader import DicomReader, is_dicom
+from diagnosis.headers import check_repetition, check_scans
 from diagnosis.refusals import Refusal, check_sides, damaged, gettext_noop, too_many_pixels
 from ml.preprocess import DISPLAY_LEVELS, canonical_jpeg, eight_bit
 from ml.quality import QualityIssue, is_colour, quality_issues
@@ -51,6 +54,11 @@ FAR_TOO_MANY = gettext_noop("This picture has far more pixels than are accepted;
 TILES_TOO_LARGE = gettext_noop(
     "This picture is stored in tiles with more pixels than are accepted; scale it down and upload it again."
 )
+# libtiff reads it before it decodes JPEG: passes over the pixels of a strip; usual files have one. Its default is 100.
+os.environ.setdefault("LIBTIFF_JPEG_MAX_ALLOWED_SCAN_NUMBER", "16")
+
+# Pillow decodes these in Python, a microsecond a pixel.
+RUN_LENGTHS = gettext_noop("This BMP picture is stored as run lengths, which are not read here; save it as PNG.")
 THUMBNAIL_SIDE = 256
 THUMBNAIL_QUALITY = 80
 MAX_16_BIT = 65535
@@ -123,8 +131,11 @@ def clean(file: BinaryIO, *, limits: Limits, reader: DicomReader | None = None) 
         with reader_of(reader) as opened:
             return _clean_dicom(data, limits, opened)
     with _failures_refused(data):
+        check_repetition(data)
         picture = Image.open(io.BytesIO(data), formats=FORMATS)
         _check_header(picture, limits)
+        if picture.format in ("JPEG", "MPO"):
+            check_scans(data, pixels=picture.width * picture.height)
         picture.load()
         has_colours = is_colour(picture)
         grey = _upright(_grey(picture), picture)
@@ -238,7 +249,7 @@ def _foreign_kind(data: bytes) -> str:
     return ""
 
 
-def _check_header(picture: Image.Image, limits: Limits) -> None:
+def _check_header(picture: ImageFile.ImageFile, limits: Limits) -> None:
     """Refuse by what the header says, before any pixel is decoded."""
     width, height = picture.size
     most = limits.max_pixels * (WEBP_SHARE if picture.format == "WEBP" else 1)
@@ -246,6 +257,8 @@ def _check_header(picture: Image.Image, limits: Limits) -> None:
     # A phone's JPEG with a preview or depth map behind it ("MPO") is one picture; the first is it.
     if picture.format != "MPO" and getattr(picture, "is_animated", False):
         raise Refusal("SEVERAL_PAGES", "This file has several pages or frames; export the X-ray as one single picture.")
+    if any(tile.codec_name == "bmp_rle" for tile in picture.tile):
+        raise Refusal("UNSUPPORTED_COMPRESSION", RUN_LENGTHS)
     tile = _tiff_tag(picture, TiffImagePlugin.TILEWIDTH, 0) * _tiff_tag(picture, TiffImagePlugin.TILELENGTH, 0)
     if tile > limits.max_pixels:
         raise too_many_pixels(TILES_TOO_LARGE)

@@ -22,6 +22,7 @@ from pydicom.pixels.processing import apply_color_lut
 from pydicom.uid import UID, JPEGLSTransferSyntaxes, JPEGTransferSyntaxes
 
 from diagnosis.dicom.facts import number_of, text_of, value_of
+from diagnosis.headers import check_scans
 from diagnosis.refusals import Refusal, check_sides, damaged
 
 WHITE = 65535
@@ -87,15 +88,19 @@ def _decoded(dataset: Dataset, syntax: UID) -> np.ndarray:
             "This DICOM file is compressed in a way that is not read; export it uncompressed, or as JPEG 2000.",
         )
     if syntax in (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes):
-        _check_end(dataset)
+        _check_codestream(dataset)
     # What lies beside the stored bits is cut off by _bands, which knows of those at the top of their words too.
     options: dict[str, Any] = {"correct_unused_bits": False}
     return decoder.as_array(dataset, index=0, **options)[0]
 
 
-def _check_end(dataset: Dataset) -> None:
-    """Refuse a codestream that is cut short: the decoders of JPEG and JPEG-LS would give half a picture as a whole."""
+def _check_codestream(dataset: Dataset) -> None:
+    """Refuse a codestream that is cut short or has far too many scans.
+
+    The decoders of JPEG and JPEG-LS would give half a picture as a whole.
+    """
     codestream = next(generate_frames(dataset.PixelData, number_of_frames=1))
+    check_scans(codestream, pixels=int(dataset.Rows) * int(dataset.Columns))
     if codestream.rfind(END_OF_IMAGE) < codestream.rfind(START_OF_SCAN):
         raise damaged()
 

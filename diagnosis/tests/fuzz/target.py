@@ -1,0 +1,38 @@
+"""What the fuzzer calls: one upload, taken as far as intake takes it, without a database."""
+
+import io
+from contextlib import suppress
+
+from diagnosis.archives import Archive, Budget, is_zip
+from diagnosis.dicom.child import parsed
+from diagnosis.dicom.reader import DicomReader, is_dicom
+from diagnosis.intake import Limits, clean
+from diagnosis.refusals import Refusal
+
+# Small, so that many inputs are tried: what is far too large is refused by other tests.
+MOST_BYTES = 2**16
+LIMITS = Limits(max_bytes=MOST_BYTES, max_pixels=2**18, min_side=16)
+BUDGET = Budget(max_bytes=MOST_BYTES, max_files=8, max_total=8 * MOST_BYTES)
+
+
+def give(data: bytes, reader: DicomReader) -> int:
+    """Give the number of clean pictures in `data`; raises whatever intake raises but a Refusal."""
+    file = io.BytesIO(data)
+    if not is_zip(file):
+        return _cleaned(file, reader)
+    try:
+        members = list(Archive(file, budget=BUDGET).members())
+    except Refusal:
+        return 0
+    return sum(_cleaned(member, reader) for member in members if not isinstance(member, Refusal))
+
+
+def _cleaned(file: io.BytesIO, reader: DicomReader) -> int:
+    if is_dicom(file.getvalue()):
+        # Only for the fuzzer to see which ways the parser takes: the reader answers from a process that it can't see.
+        with suppress(Exception):
+            parsed(file.getvalue(), max_unpacked=2**20)
+    try:
+        return bool(clean(file, limits=LIMITS, reader=reader).png)
+    except Refusal:
+        return 0

@@ -1,0 +1,131 @@
+"""Small files that cost much: by pixels, by what they unpack to, or by pieces without number."""
+
+import struct
+import zlib
+from collections.abc import Iterator
+
+import numpy as np
+from PIL import Image
+
+from diagnosis.tests.given_files import png_chunk
+from diagnosis.tests.hostile.files import ANSWER, HostileFile, grey_tiff, png, small_png, tiff
+from diagnosis.tests.pictures import encoded
+
+SIDE = 6324  # 39,992,976 pixels: just within INTAKE_MAX_PIXELS
+FAR = 20_000
+TOO_LARGE = (9000, 9000)
+
+
+def files() -> Iterator[HostileFile]:
+    """Give each of them."""
+    yield from _too_many_pixels()
+    yield from _as_many_as_allowed()
+    yield from _pieces()
+
+
+def _too_many_pixels() -> Iterator[HostileFile]:
+    yield HostileFile("PNG bomb", "TOO_MANY_PIXELS", lambda: png(FAR, bytes(10**8)))
+    for file_format, options in (
+        ("TIFF", {"compression": "tiff_adobe_deflate"}),
+        ("GIF", {}),
+        ("JPEG2000", {"irreversible": False}),
+        ("JPEG", {}),
+    ):
+        outcome = {"GIF": "UNSUPPORTED_FORMAT", "JPEG2000": "NOT_A_PICTURE"}.get(file_format, "TOO_MANY_PIXELS")
+        yield HostileFile(
+            f"{file_format} bomb",
+            outcome,
+            lambda f=file_format, o=options: encoded(Image.new("L", (9000, 9000)), f, **o),
+        )
+    yield HostileFile(
+        "TIFF with a tile of 4 billion pixels",
+        "TOO_MANY_PIXELS",
+        lambda: tiff(
+            {tag: entry for tag, entry in grey_tiff(100).items() if tag not in (273, 278, 279)}
+            | {322: (4, 1, 65_536), 323: (4, 1, 65_536), 324: (4, 1, 8), 325: (4, 1, 10_000)},
+            bytes(10_000),
+        ),
+    )
+
+
+def _as_many_as_allowed() -> Iterator[HostileFile]:
+    """These are answered, and are the largest that are."""
+    rows = SIDE * 8 + 1
+    yield HostileFile("largest PNG of 16-bit RGBA", ANSWER, lambda: png(SIDE, bytes(rows * SIDE), bits=16, colours=6))
+    for mode, file_format, options in (
+        ("RGB", "JPEG", {"progressive": True, "subsampling": 0}),
+        ("CMYK", "JPEG", {"progressive": True}),
+        ("I", "TIFF", {"compression": "tiff_adobe_deflate"}),
+        ("LAB", "TIFF", {"compression": "tiff_lzw"}),
+        ("1", "TIFF", {"compression": "group4"}),
+    ):
+        yield HostileFile(
+            f"largest {file_format} of {mode}",
+            ANSWER,
+            lambda m=mode, f=file_format, o=options: encoded(Image.new(m, (SIDE, SIDE)), f, **o),
+        )
+    yield HostileFile(
+        "largest WebP", ANSWER, lambda: encoded(Image.new("RGBA", (5291, 5291), (3, 4, 5, 6)), "WEBP", lossless=True)
+    )
+
+
+def _pieces() -> Iterator[HostileFile]:
+    scans = "JPEG with 3,000 scans"
+    yield HostileFile(scans, "TOO_INTRICATE", lambda: progressive_jpeg(SIDE, more=3000), "a.jpg")
+    yield HostileFile("JPEG with 100,000 scans", "TOO_INTRICATE", lambda: progressive_jpeg(64, more=100_000), "a.jpg")
+    jpeg = progressive_jpeg(100, more=0)
+    for kind, pieces in (
+        ("empty segments", b"\xff\xfe\0\2" * 6_000_000),
+        ("bytes between its segments", b"x" * 24_000_000),
+        ("bytes to fill up", b"\xff" * 24_000_000),
+        ("starts", b"\xff\xd8" * 12_000_000),
+    ):
+        yield HostileFile(
+            f"JPEG with millions of {kind}", "TOO_INTRICATE", lambda p=pieces: jpeg[:2] + p + jpeg[2:], "a.jpg"
+        )
+    for kind, chunk in (("texts", png_chunk(b"tEXt", b"a\0")), ("unknown chunks", png_chunk(b"vpAg", b""))):
+        yield HostileFile(
+            f"PNG with a million {kind}", "TOO_INTRICATE", lambda chunk=chunk: small_png(before=chunk * 10**6)
+        )
+    yield HostileFile(
+        "PNG with a million pieces behind its pixels",
+        "TOO_INTRICATE",
+        lambda: small_png(after=png_chunk(b"IDAT", b"") * 10**6),
+    )
+    for name in (b"iCCP", b"zTXt"):
+        bomb = png_chunk(name, b"a\0\0" + zlib.compress(bytes(3 * 10**8), 9))
+        yield HostileFile(f"PNG with {name.decode()} of 300 MB", "DAMAGED", lambda bomb=bomb: small_png(before=bomb))
+    strips, few = 3_000_000, 10_000
+    offsets = bytes(few) + struct.pack("<L", 8) * strips
+    yield HostileFile(
+        "TIFF with millions of strips",
+        "TOO_INTRICATE",
+        lambda: tiff(grey_tiff(100, t273=(4, strips, 8 + few), t278=(4, 1, 1), t279=(4, strips, 8 + few)), offsets),
+    )
+    yield HostileFile(
+        "TIFF with 200 entries that share 20 MB",
+        ANSWER,
+        lambda: tiff(grey_tiff(100) | {40_000 + n: (7, 20_000_000, 8) for n in range(200)}, bytes(20_000_100)),
+    )
+    yield HostileFile("TIFF of JPEG with 90 scans", "DAMAGED", _tiff_of_scans)
+    yield HostileFile("BMP of run lengths", "UNSUPPORTED_COMPRESSION", _run_lengths, "a.bmp")
+
+
+def progressive_jpeg(side: int, *, more: int) -> bytes:
+    """Give a progressive JPEG of one grey that repeats its last scan `more` times."""
+    whole = encoded(Image.new("L", (side, side), 90), "JPEG", progressive=True)
+    return whole[:-2] + whole[whole.rfind(b"\xff\xda") : -2] * more + whole[-2:]
+
+
+def _tiff_of_scans() -> bytes:
+    side = 4096
+    jpeg = progressive_jpeg(side, more=90)
+    return tiff(grey_tiff(side, t259=(3, 1, 7), t279=(4, 1, len(jpeg))), jpeg)
+
+
+def _run_lengths() -> bytes:
+    runs = np.full(12_000_000, 1, np.uint16).tobytes()
+    palette = bytes(1024)
+    header = struct.pack("<LllHHLLllLL", 40, SIDE, SIDE, 1, 8, 1, len(runs), 0, 0, 256, 0)
+    start = 14 + len(header) + len(palette)
+    return b"BM" + struct.pack("<LHHL", start + len(runs), 0, 0, start) + header + palette + runs
