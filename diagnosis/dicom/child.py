@@ -67,7 +67,7 @@ def _limit(max_pixels: int, seconds: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (most, resource.RLIM_INFINITY))
 
 
-def _answer(data: bytes, *, max_pixels: int, min_side: int) -> tuple[dict[str, Any], bytes]:
+def _answer(data: bytes, *, max_pixels: int, min_side: int) -> tuple[dict[str, Any], bytes | memoryview]:
     """Read one file; whatever goes wrong is an answer too."""
     from diagnosis.refusals import Refusal, damaged
 
@@ -83,18 +83,21 @@ def _refused(refusal: Any) -> tuple[dict[str, Any], bytes]:
     return {"refusal": [refusal.code, refusal.sentence, refusal.values]}, b""
 
 
-def read(data: bytes, *, max_pixels: int, min_side: int) -> tuple[dict[str, Any], bytes]:
+def read(data: bytes, *, max_pixels: int, min_side: int) -> tuple[dict[str, Any], bytes | memoryview]:
     """Give what is kept of the file as a JSON object, and its levels; raises Refusal and whatever parsers raise."""
+    import numpy as np
+
     from diagnosis.dicom.facts import facts_of
     from diagnosis.dicom.pixels import levels_of
 
     dataset, syntax = parsed(data, max_unpacked=3 * max_pixels + MOST_AROUND)
     facts = facts_of(dataset)
     levels = levels_of(dataset, syntax, max_pixels=max_pixels, min_side=min_side)
+    del dataset  # holds the pixels a second time
     height, width = levels.array.shape[:2]
     mode = "RGB" if levels.array.ndim == 3 else {1: "L", 2: "I;16"}[levels.array.itemsize]
     answer = {"facts": asdict(facts), "mode": mode, "size": [width, height], "for_display": levels.for_display}
-    return answer, levels.array.tobytes()
+    return answer, np.ascontiguousarray(levels.array).data.cast("B")
 
 
 def parsed(data: bytes, *, max_unpacked: int) -> tuple[Any, Any]:
@@ -148,7 +151,7 @@ def _inflated(data: bytes, max_unpacked: int) -> bytes:
     return unpacked
 
 
-def _send(answers: BinaryIO, answer: dict[str, Any], levels: bytes) -> None:
+def _send(answers: BinaryIO, answer: dict[str, Any], levels: bytes | memoryview) -> None:
     text = json.dumps(answer).encode()
     answers.write(ANSWER.pack(len(text), len(levels)) + text)
     answers.write(levels)

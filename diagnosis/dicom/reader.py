@@ -1,5 +1,6 @@
 """Hands DICOM files to a child process and takes what is kept of them; nothing else in the site parses DICOM."""
 
+import io
 import json
 import logging
 import os
@@ -132,9 +133,9 @@ class DicomReader:
             timer.cancel()
 
 
-def _exactly(stream: BinaryIO, size: int) -> bytes:
-    data = stream.read(size)
-    if len(data) < size:
+def _exactly(stream: BinaryIO, size: int) -> bytearray:
+    data = bytearray(size)  # read() would hold the pixels twice
+    if cast(io.BufferedReader, stream).readinto(data) < size:
         raise EOFError
     return data
 
@@ -145,7 +146,7 @@ def _too_slow() -> Refusal:
     )
 
 
-def _picture(answer: dict[str, Any], levels: bytes) -> DicomPicture:
+def _picture(answer: dict[str, Any], levels: bytearray) -> DicomPicture:
     if "refusal" in answer:
         code, sentence, values = answer["refusal"]
         raise Refusal(code, sentence, **values)

@@ -1,6 +1,7 @@
 """What the fuzzer calls: one upload, taken as far as intake takes it, without a database."""
 
 import io
+import time
 from contextlib import suppress
 
 from diagnosis.archives import Archive, Budget, is_zip
@@ -12,11 +13,20 @@ from diagnosis.refusals import Refusal
 # Small, so that many inputs are tried: what is far too large is refused by other tests.
 MOST_BYTES = 2**16
 LIMITS = Limits(max_bytes=MOST_BYTES, max_pixels=2**18, min_side=16)
+MOST_SECONDS = 5.0  # of computing: by the clock a busy machine would fail
 BUDGET = Budget(max_bytes=MOST_BYTES, max_files=8, max_total=8 * MOST_BYTES)
 
 
 def give(data: bytes, reader: DicomReader) -> int:
-    """Give the number of clean pictures in `data`; raises whatever intake raises but a Refusal."""
+    """Give the number of clean pictures in `data`; raises whatever intake raises but a Refusal, and when it is slow."""
+    began = time.process_time()
+    pictures = _taken(data, reader)
+    if time.process_time() - began > MOST_SECONDS:
+        raise TimeoutError("This file takes too long.")
+    return pictures
+
+
+def _taken(data: bytes, reader: DicomReader) -> int:
     file = io.BytesIO(data)
     if not is_zip(file):
         return _cleaned(file, reader)

@@ -25,13 +25,13 @@ def files() -> Iterator[HostileFile]:
 
 def _too_many_pixels() -> Iterator[HostileFile]:
     yield HostileFile("PNG bomb", "TOO_MANY_PIXELS", lambda: png(FAR, bytes(10**8)))
+    yield HostileFile("JPEG 2000 bomb", "NOT_A_PICTURE", _jpeg_2000)
     for file_format, options in (
         ("TIFF", {"compression": "tiff_adobe_deflate"}),
         ("GIF", {}),
-        ("JPEG2000", {"irreversible": False}),
         ("JPEG", {}),
     ):
-        outcome = {"GIF": "UNSUPPORTED_FORMAT", "JPEG2000": "NOT_A_PICTURE"}.get(file_format, "TOO_MANY_PIXELS")
+        outcome = "UNSUPPORTED_FORMAT" if file_format == "GIF" else "TOO_MANY_PIXELS"
         yield HostileFile(
             f"{file_format} bomb",
             outcome,
@@ -46,6 +46,13 @@ def _too_many_pixels() -> Iterator[HostileFile]:
             bytes(10_000),
         ),
     )
+
+
+def _jpeg_2000() -> bytes:
+    """Give JPEG 2000 that claims 65535 × 65535 pixels."""
+    whole = encoded(Image.new("L", (200, 200)), "JPEG2000")
+    place = whole.index(b"\xff\x51") + 6
+    return whole[:place] + struct.pack(">LL", 65_535, 65_535) + whole[place + 8 :]
 
 
 def _as_many_as_allowed() -> Iterator[HostileFile]:
@@ -81,7 +88,7 @@ def _pieces() -> Iterator[HostileFile]:
         ("starts", b"\xff\xd8" * 12_000_000),
     ):
         yield HostileFile(
-            f"JPEG with millions of {kind}", "TOO_INTRICATE", lambda p=pieces: jpeg[:2] + p + jpeg[2:], "a.jpg"
+            f"JPEG with millions of {kind}", "TOO_INTRICATE", lambda p=pieces: jpeg[:20] + p + jpeg[20:], "a.jpg"
         )
     for kind, chunk in (("texts", png_chunk(b"tEXt", b"a\0")), ("unknown chunks", png_chunk(b"vpAg", b""))):
         yield HostileFile(

@@ -25,7 +25,7 @@ class HostileFile:
 def png(side: int, rows: bytes, *, before: bytes = b"", after: bytes = b"", bits: int = 8, colours: int = 0) -> bytes:
     """Give a PNG of side × side pixels with the raw `rows`, and chunks `before` and `after` them."""
     header = png_chunk(b"IHDR", struct.pack(">LLBBBBB", side, side, bits, colours, 0, 0, 0))
-    return PNG + header + before + png_chunk(b"IDAT", zlib.compress(rows, 9)) + after + png_chunk(b"IEND", b"")
+    return PNG + header + before + png_chunk(b"IDAT", zlib.compress(rows, 1)) + after + png_chunk(b"IEND", b"")
 
 
 def small_png(*, before: bytes = b"", after: bytes = b"") -> bytes:
