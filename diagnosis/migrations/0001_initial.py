@@ -7,7 +7,7 @@ import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
 
-import diagnosis.models
+import diagnosis.files
 
 
 class Migration(migrations.Migration):
@@ -173,8 +173,8 @@ class Migration(migrations.Migration):
             name="Scan",
             fields=[
                 ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ("picture", models.FileField(max_length=200, upload_to=diagnosis.models.picture_path)),
-                ("thumbnail", models.FileField(max_length=200, upload_to=diagnosis.models.thumbnail_path)),
+                ("picture", models.FileField(max_length=200, upload_to=diagnosis.files.picture_path)),
+                ("thumbnail", models.FileField(max_length=200, upload_to=diagnosis.files.thumbnail_path)),
                 (
                     "sha256",
                     models.CharField(

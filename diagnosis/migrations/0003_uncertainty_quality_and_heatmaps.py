@@ -3,7 +3,7 @@
 from django.conf import settings
 from django.db import migrations, models
 
-import diagnosis.models
+import diagnosis.files
 import diagnosis.validators
 
 
@@ -27,7 +27,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="prediction",
             name="heatmap",
-            field=models.FileField(blank=True, max_length=200, upload_to=diagnosis.models.heatmap_path),
+            field=models.FileField(blank=True, max_length=200, upload_to=diagnosis.files.heatmap_path),
         ),
         migrations.AddField(
             model_name="prediction",
