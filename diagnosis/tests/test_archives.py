@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
-from diagnosis import services
+from diagnosis import intake, services
 from diagnosis.archives import Archive, Budget
 from diagnosis.models import Scan, Upload
 from diagnosis.refusals import Refusal
@@ -237,7 +237,7 @@ def test_what_is_not_reached_in_time_is_told_and_goes_on_the_next_time(browser, 
     ]
     monkeypatch.setattr("diagnosis.uploads.time.monotonic", lambda: 0.0)
     read = []
-    clean = services.intake.clean
+    clean = intake.clean
     monkeypatch.setattr("diagnosis.intake.clean", lambda *args, **kwargs: read.append(1) or clean(*args, **kwargs))
     browser.post(NEW, {"image": archive(files)})
     second = Upload.objects.exclude(pk=first.pk).get()

@@ -21,7 +21,7 @@ def asked() -> set[Scan]:
 @pytest.fixture
 def workers(run_tasks_inline, monkeypatch):
     """Answer what is sent, as workers would; a test is one transaction, so nothing waits for its commit."""
-    monkeypatch.setattr("diagnosis.services.transaction.on_commit", lambda send, **_options: send())
+    monkeypatch.setattr("django.db.transaction.on_commit", lambda send, **_options: send())
     return run_tasks_inline
 
 

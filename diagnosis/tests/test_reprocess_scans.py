@@ -27,7 +27,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch):
     """Each test is one transaction; what is sent at its commit is sent at once instead."""
-    monkeypatch.setattr("diagnosis.services.transaction.on_commit", lambda send, **_options: send())
+    monkeypatch.setattr("django.db.transaction.on_commit", lambda send, **_options: send())
 
 
 @pytest.fixture
@@ -220,7 +220,7 @@ def test_a_scan_that_is_deleted_before_it_is_asked_for_is_left_out(alice, model_
         gone.delete()
         return ask(**what)
 
-    monkeypatch.setattr(services, "request_predictions", too_late)
+    monkeypatch.setattr(services.predictions, "request_predictions", too_late)
 
     assert "1 answered" in reprocess()
 
@@ -290,7 +290,7 @@ def test_inline_counts_what_a_worker_was_faster_to_claim(alice, model_version, f
         held = {"prediction_id": Prediction.objects.get().pk, "task_id": "a worker's"}
         Prediction.objects.succeed(**held, probability=0.1, threshold=0.5, milliseconds=1)
 
-    monkeypatch.setattr(services, "request_predictions", lose_the_race)
+    monkeypatch.setattr(services.predictions, "request_predictions", lose_the_race)
     monkeypatch.setattr(batch.time, "sleep", lambda _seconds: other_worker_answers())
 
     assert "1 answered (1 NORMAL" in reprocess("--inline")
