@@ -17,7 +17,7 @@ class ValueOfEach(models.Expression):
         super().__init__(output_field=output_field)
         self.values = values
 
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
         """Give the SQL, cast to the type of the column: PostgreSQL takes what a case holds for text."""
         key, kind = compiler.query.get_meta().pk, self.output_field
         parameters: list[Any] = []
@@ -25,4 +25,4 @@ class ValueOfEach(models.Expression):
             parameters += [key.get_db_prep_value(row, connection), kind.get_db_prep_save(value, connection)]
         cases = "WHEN %s THEN %s " * len(self.values)
         column = connection.ops.quote_name(key.column)
-        return f"CAST(CASE {column} {cases}END AS {kind.cast_db_type(connection)})", parameters
+        return f"CAST(CASE {column} {cases}END AS {kind.cast_db_type(connection)})", tuple(parameters)

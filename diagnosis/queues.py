@@ -3,9 +3,10 @@
 import logging
 import time
 import uuid
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
+from kombu import Connection
 from kombu.exceptions import ChannelError
 from kombu.exceptions import OperationalError as BrokerError
 
@@ -70,7 +71,7 @@ class Turn:
     def _somebody_waits(self) -> bool:
         from pneumonia_site.celery import app
 
-        with app.pool.acquire(block=True) as connection:
+        with cast(Connection, app.pool.acquire(block=True)) as connection:
             try:
                 return _messages(connection.default_channel, settings.QUEUE_OF_PEOPLE) > 0
             except errors_while_away(connection):

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
 from django.conf import settings
 from django.db import models
@@ -102,7 +102,7 @@ class PredictionQuerySet(models.QuerySet["Prediction"]):
         ids = [answer.prediction_id for answer in answers]
 
         def of_each(name: str, value_of: Callable[[Answer], Any]) -> ValueOfEach:
-            field = self.model._meta.get_field(name)
+            field = cast(models.Field, self.model._meta.get_field(name))
             return ValueOfEach({answer.prediction_id: value_of(answer) for answer in answers}, field)
 
         noted = ("probability", "milliseconds", "heatmap", "statistics")
