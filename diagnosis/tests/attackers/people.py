@@ -7,8 +7,8 @@ from allauth.account.models import EmailAddress
 from django.contrib.auth.models import Group, User
 from django.test import Client
 
-from diagnosis import audit, services
-from diagnosis.models import AuditEvent, ModelVersion, Prediction, Scan, Upload
+from diagnosis import audit
+from diagnosis.models import AuditEvent, ModelVersion, Prediction, Review, Scan, Upload
 from diagnosis.states import State
 from diagnosis.tests.factories import model_version_of, person, prediction_at, scan_of
 from diagnosis.tokens import ApiToken
@@ -89,5 +89,5 @@ class House:
         people = list(
             User.objects.order_by("pk").values_list("pk", "password", "is_staff", "is_superuser", "is_active")
         )
-        reviews = list(services.Review.objects.order_by("pk").values_list())
+        reviews = list(Review.objects.order_by("pk").values_list())
         return [*rows, digests, people, reviews]
