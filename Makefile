@@ -3,13 +3,14 @@
 PYTHON ?= python3
 PORT ?= 8000
 HOST = 127.0.0.1
+SECONDS = 60
 ARGS =
 
 VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test check train bench load messages
+.PHONY: help venv run test fuzz check train bench load messages
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +22,9 @@ run: $(VENV)/installed-serve ## Run the site on this machine: make run PORT=8000
 
 test: $(VENV)/installed-dev ## Run all tests: make test ARGS="-k intake"
 	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+
+fuzz: $(VENV)/installed-dev ## Change files in search of one that breaks intake: make fuzz SECONDS=3600
+	$(BIN)/python -m diagnosis.tests.fuzz -max_total_time=$(SECONDS) -verbosity=0 $(ARGS)
 
 train: $(VENV)/installed ## Train the model: make train ARGS="--data DIR"
 	$(BIN)/python -m ml.train $(ARGS)

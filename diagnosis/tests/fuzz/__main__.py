@@ -1,8 +1,8 @@
 """Lets atheris change files in search of one that intake neither cleans nor refuses: make fuzz SECONDS=60.
 
 Each input is taken as an upload is: an archive as its files, DICOM in its own process. Whatever is raised but a
-Refusal is a failure, and so is a file that takes 5 seconds of computing or 1.5 GB of this process; libFuzzer then leaves
-the file and ends with a status that is not 0. Options of libFuzzer may follow, and a folder to go on from.
+Refusal is a failure, and so is a file that takes 5 seconds of computing or 1.5 GB of this process; libFuzzer
+then leaves the file and ends with a status that is not 0. Options of libFuzzer may follow, and a folder to go on from.
 """
 
 import logging
