@@ -184,11 +184,12 @@ else:
         raise ImproperlyConfigured("DATABASE_URL has to look like postgres://user:password@host:5432/name.")
     try:
         DATABASES = {"default": env.db("DATABASE_URL")}
-    except ValueError as error:
+    except ValueError:
+        # Without what the parser says: it quotes what it takes for the port, and that may be the password.
         raise ImproperlyConfigured(
             "DATABASE_URL can't be read; it looks like postgres://user:password@host:5432/name, "
             "with special characters of the password written as %40 and the like."
-        ) from error
+        ) from None
     # DATABASE_POOLED: DATABASE_URL leads to PgBouncer, which gives each transaction a session of its own, so that no
     # cursor may outlive one. Connections are kept all the same: one to PgBouncer costs next to nothing.
     DATABASES["default"] |= {
@@ -323,8 +324,8 @@ ALLAUTH_TRUSTED_PROXY_COUNT = _whole_number("TRUSTED_PROXY_COUNT", 0, minimum=0)
 NO_MAIL = "consolemail://" if EMBEDDED else "dummymail://"
 try:
     vars().update(env.email_url_config(os.environ.get("EMAIL_URL", "").strip() or NO_MAIL))
-except (environ.ImproperlyConfigured, KeyError, ValueError) as error:
-    raise ImproperlyConfigured("EMAIL_URL can't be read; it looks like smtp+tls://user:password@host:587.") from error
+except (environ.ImproperlyConfigured, KeyError, ValueError):
+    raise ImproperlyConfigured("EMAIL_URL can't be read; it looks like smtp+tls://user:password@host:587.") from None
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = os.environ.get("DEFAULT_FROM_EMAIL", "").strip() or "pneumonia-site@localhost"
 
