@@ -396,7 +396,7 @@ if INFERENCE_ENGINE not in {"", "openvino", "tensorflow"}:
     raise ImproperlyConfigured(f"INFERENCE_ENGINE is {INFERENCE_ENGINE!r}; it has to be openvino, tensorflow or empty.")
 
 INTAKE_MAX_BYTES = _whole_number("INTAKE_MAX_BYTES", 25 * 1024 * 1024)
-INTAKE_MAX_PIXELS = _whole_number("INTAKE_MAX_PIXELS", 40_000_000)
+INTAKE_MAX_PIXELS = _whole_number("INTAKE_MAX_PIXELS", 32_000_000)
 INTAKE_MIN_SIDE = _whole_number("INTAKE_MIN_SIDE", 64)  # pixels
 INTAKE_DICOM_SECONDS = _whole_number("INTAKE_DICOM_SECONDS", 20)  # of computing, to decode one file
 UPLOAD_MAX_FILES = _whole_number("UPLOAD_MAX_FILES", 100)  # chosen one by one, in a folder or in archives

@@ -122,7 +122,7 @@ def test_the_limits_are_said_in_words(browser, settings):
     settings.UPLOAD_MAX_FILES = 7
     settings.INTAKE_MAX_BYTES = 3 * 2**20
     page = browser.get(NEW).content.decode()
-    assert "Up to 7 files at once, each at most 3 MB and 40 million pixels, each side at least 64 pixels." in page
+    assert "Up to 7 files at once, each at most 3 MB and 32 million pixels, each side at least 64 pixels." in page
     assert "All together at most 200 MB." in page
 
 
