@@ -11,7 +11,7 @@ from diagnosis.tests.given_files import png_chunk
 from diagnosis.tests.hostile.files import ANSWER, HostileFile, grey_tiff, png, small_png, tiff
 from diagnosis.tests.pictures import encoded
 
-SIDE = 6324  # 39,992,976 pixels: just within INTAKE_MAX_PIXELS
+SIDE = 5656  # 31,990,336 pixels: just within INTAKE_MAX_PIXELS
 FAR = 20_000
 TOO_LARGE = (9000, 9000)
 
