@@ -1,4 +1,4 @@
-"""The broker's queues: what waits in them, and whether a batch has to stand back."""
+"""The broker's queues: what waits in them, whether a batch has to stand back, whether a message is worth a try."""
 
 import logging
 import time
@@ -17,6 +17,32 @@ LOOK_SECONDS = 0.03
 
 # Of the time that a task has. What is left goes to a further message before the limit takes it away.
 SHARE_OF_THE_TIME = 0.5
+
+# A broker that hangs costs each message several time-outs, and an upload may have a hundred files. After one that it
+# did not take none is tried for so long; what is not sent meanwhile waits for requeue_stale, as that one does.
+REST_SECONDS = 30
+
+
+class Rest:
+    """The time during which this process sends nothing, because the broker did not take the last message."""
+
+    def __init__(self) -> None:
+        self._until = 0.0
+
+    def begin(self) -> None:
+        """Send nothing from now on."""
+        self._until = time.monotonic() + REST_SECONDS
+
+    def end(self) -> None:
+        """Try again with the next message."""
+        self._until = 0.0
+
+    def is_over(self) -> bool:
+        """Tell whether a message may be tried."""
+        return time.monotonic() >= self._until
+
+
+rest = Rest()
 
 
 def messages_in_queues() -> dict[str, int] | None:

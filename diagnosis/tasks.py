@@ -7,6 +7,7 @@ from typing import Any
 from billiard.exceptions import TimeLimitExceeded
 from celery import Task, shared_task
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 
 # A worker that sends messages answers nobody meanwhile; the next minute sends more.
 REQUEUED_AT_ONCE = 1000
@@ -16,6 +17,15 @@ COUNT_AT_MOST = timedelta(seconds=2)
 
 # So many are erased within seconds, also in a bucket; people's scans come in between.
 ERASED_AT_ONCE = 200
+
+# A database that is started again, or that cuts a connection, is back within seconds. The message comes again by the
+# same id, and so takes up its own claim; what takes longer is left to requeue_stale.
+WHILE_THE_DATABASE_IS_AWAY: dict[str, Any] = {
+    "autoretry_for": (InterfaceError, OperationalError),
+    "retry_backoff": True,
+    "retry_backoff_max": 30,
+    "max_retries": 8,
+}
 
 
 class PredictionTask(Task):
@@ -32,7 +42,7 @@ class PredictionTask(Task):
             worker.note_timeout(args[0], task_id=task_id)
 
 
-@shared_task(bind=True, base=PredictionTask)
+@shared_task(bind=True, base=PredictionTask, **WHILE_THE_DATABASE_IS_AWAY)
 def run_prediction(self, prediction_id: str) -> None:
     """Answer one prediction. Harmless when the message is late or doubled: the row decides."""
     # Here, so that the web process, which only sends the task, never loads what the worker needs.
@@ -52,7 +62,7 @@ class PredictionsTask(Task):
             stream.give_back(task_id=task_id)
 
 
-@shared_task(bind=True, base=PredictionsTask)
+@shared_task(bind=True, base=PredictionsTask, **WHILE_THE_DATABASE_IS_AWAY)
 def run_predictions(self, prediction_ids: list[str]) -> None:
     """Answer some predictions of a batch, all of one model version. Harmless when the message is late or doubled."""
     from diagnosis import stream

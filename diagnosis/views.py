@@ -167,6 +167,7 @@ def upload_detail(request: HttpRequest, upload_id: UUID) -> HttpResponse:
         "upload": upload,
         "scans": scans,
         "is_waiting": any(scan.latest_prediction and not scan.latest_prediction.is_terminal for scan in scans),
+        "is_unsent": any(scan.latest_prediction and scan.latest_prediction.is_unsent for scan in scans),
     }
     return render(request, "diagnosis/upload_detail.html", context)
 
@@ -225,10 +226,10 @@ def _chosen_beside(request: HttpRequest, comparable: list[Prediction]) -> Predic
 @require_safe
 @private_page
 def scan_status(request: HttpRequest, scan_id: UUID) -> HttpResponse:
-    """Give the answer as it stands now, as a fragment with its heatmap; 204 while the state is the one `seen`."""
+    """Give the answer as it stands now, as a fragment with its heatmap; 204 while what it shows is what was `seen`."""
     scan = _visible_scan(request, scan_id)
     latest = scan.latest_prediction
-    if latest and request.GET.get("seen") == latest.state:
+    if latest and request.GET.get("seen") == latest.standing:
         return HttpResponse(status=204)
     return render(request, "diagnosis/_news.html", {"scan": scan})
 

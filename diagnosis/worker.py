@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from billiard.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
 from django.core.files.base import ContentFile
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models.fields.files import FieldFile
 from PIL import Image
 
@@ -289,7 +289,12 @@ def loaded_classifier(folder: str, sha256: str) -> "Classifier":
 
 def load_active_model() -> None:
     """Load the active model after the fork and before the first task."""
-    active: ModelVersion | None = services.active_model_version()
+    active: ModelVersion | None = None
+    try:
+        active = services.active_model_version()
+    except (InterfaceError, OperationalError) as error:
+        # The worker stays: the first prediction loads the model.
+        logger.error("The database is away, so no model is loaded yet: %s", error)
     if active:
         try:
             loaded_classifier(active.folder, active.sha256)

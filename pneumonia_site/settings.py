@@ -529,6 +529,7 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = not EMBEDDED
 CELERY_WORKER_PROC_ALIVE_TIMEOUT = 120  # a child loads the model before it says that it is up
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker waits for its broker for as long as that is away
 # Sending happens while a person waits for the page: give up within seconds, requeue_stale_predictions makes up for it.
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.2}
 # Every worker serves both, and takes a batch's message only while no person's waits; `celery worker -Q people` keeps
@@ -537,6 +538,7 @@ CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "inte
 QUEUE_OF_PEOPLE, QUEUE_OF_BATCHES = "people", "reprocess"
 CELERY_TASK_QUEUES = [Queue(QUEUE_OF_PEOPLE), Queue(QUEUE_OF_BATCHES)]
 CELERY_TASK_DEFAULT_QUEUE = QUEUE_OF_PEOPLE
+CELERY_BEAT_SCHEDULER = "pneumonia_site.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     "requeue-stale-predictions": {"task": "diagnosis.tasks.requeue_stale_predictions", "schedule": 60.0},
     "erase-expired-scans": {

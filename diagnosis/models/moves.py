@@ -159,12 +159,14 @@ class PredictionQuerySet(models.QuerySet["Prediction"]):
     def stale(self, *, older_than: timedelta, now: datetime | None = None) -> Self:
         """Keep those whose worker or message must be presumed lost.
 
-        RUNNING longer than `older_than`; QUEUED and not sent (the broker was away), or sent longer ago than that.
+        RUNNING longer than `older_than`; QUEUED and not sent (the broker was away), or sent longer ago than that. What
+        happened in the future happened before the clock was set back: nobody knows how long ago.
         """
-        limit = (now or timezone.now()) - older_than
+        now = now or timezone.now()
+        past, future = now - older_than, now + older_than
         return self.filter(
-            Q(state=State.RUNNING, claimed_at__lte=limit)
-            | Q(state=State.QUEUED, enqueued_at__lte=limit)
+            Q(state=State.RUNNING) & (Q(claimed_at__lte=past) | Q(claimed_at__gt=future))
+            | Q(state=State.QUEUED) & (Q(enqueued_at__lte=past) | Q(enqueued_at__gt=future))
             | Q(state=State.QUEUED, enqueued_at=None)
         )
 

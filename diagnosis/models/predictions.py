@@ -243,6 +243,16 @@ class Prediction(Reviewed):
         return self.state in TERMINAL_STATES
 
     @property
+    def is_unsent(self) -> bool:
+        """Tell whether it waits for something that is away, the broker mostly: requeue_stale will send it."""
+        return self.state == State.QUEUED and self.enqueued_at is None
+
+    @property
+    def standing(self) -> str:
+        """Give what the page shows of an open one, for a poll that asks whether that has changed."""
+        return "UNSENT" if self.is_unsent else self.state
+
+    @property
     def is_pneumonia(self) -> bool:
         """Tell whether the label is PNEUMONIA."""
         return self.label == Label.PNEUMONIA

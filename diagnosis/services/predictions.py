@@ -17,9 +17,10 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
+from kombu.exceptions import ChannelError
 from kombu.exceptions import OperationalError as BrokerError
 
-from diagnosis import audit
+from diagnosis import audit, queues
 from diagnosis.audit import Action
 from diagnosis.expressions import ValueOfEach
 from diagnosis.models import ModelVersion, Prediction, Scan
@@ -160,6 +161,7 @@ def requeue_stale(*, older_than: timedelta | None = None, limit: int | None = No
     stale = Prediction.objects.stale(older_than=age)
     given_up = stale.give_up_exhausted()
     stale.put_back()
+    queues.rest.end()
     longest_ago = F("enqueued_at").asc(nulls_first=True)
     lost = list(stale.filter(state=State.QUEUED).order_by(longest_ago).values_list("pk", "trigger")[:limit])
     sent = handled = 0
@@ -195,11 +197,17 @@ def send_rest(prediction_ids: Sequence[uuid.UUID]) -> None:
 
 
 def _given_to_the_broker(task, message: str | list[str], prediction_ids: Sequence[uuid.UUID], trigger: str) -> bool:
-    try:
-        task.apply_async((message,), queue=Trigger(trigger).queue)
-    except (BrokerError, OSError):
+    is_taken = False
+    if queues.rest.is_over():
+        try:
+            task.apply_async((message,), queue=Trigger(trigger).queue)
+            is_taken = True
+        except (BrokerError, ChannelError, OSError):  # a broker of files says ChannelError where the disk is full
+            queues.rest.begin()
+            logger.warning("The broker is away", exc_info=True)
+    if not is_taken:
         named = ", ".join(str(one) for one in prediction_ids)
-        logger.warning("The broker is away; prediction %s waits for requeue_stale", named, exc_info=True)
+        logger.warning("Not sent while the broker is away: prediction %s waits for requeue_stale", named)
         Prediction.objects.filter(pk__in=prediction_ids, state=State.QUEUED).update(enqueued_at=None)
         return False
     for prediction_id in prediction_ids:

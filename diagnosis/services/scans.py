@@ -85,9 +85,14 @@ def submit_scan(
         **(asdict(clean.dicom) if clean.dicom else {}),
     )
     try:
-        scan.picture.save("", ContentFile(clean.png), save=False)
-        scan.thumbnail.save("", ContentFile(clean.thumbnail), save=False)
-        scan.model_input.save("", ContentFile(clean.model_input), save=False)
+        for file, content in (
+            (scan.picture, clean.png),
+            (scan.thumbnail, clean.thumbnail),
+            (scan.model_input, clean.model_input),
+        ):
+            # Named before it is there: a full disk leaves the beginning of it, which has to be deleted too.
+            file.name = file.field.generate_filename(scan, "")
+            file.name = file.storage.save(file.name, ContentFile(content))
         with transaction.atomic():
             scan.save(force_insert=True)
             active = active_model_version()

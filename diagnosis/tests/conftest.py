@@ -14,6 +14,7 @@ from django.contrib.auth.models import Group
 from django.core.cache import cache
 from django.core.management.commands import flush
 
+from diagnosis import queues
 from diagnosis.models import ModelVersion
 from diagnosis.tests import factories
 from diagnosis.tests.checkpoints import tiny_checkpoint_in
@@ -38,6 +39,12 @@ def plain_static_files(settings) -> None:
 def quick_passwords(settings) -> None:
     """Hash passwords in no time: the real hasher takes as long as most tests."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(autouse=True)
+def a_broker_that_is_tried(monkeypatch) -> None:
+    """Let no test wait out the rest that the broker was given in another one."""
+    monkeypatch.setattr(queues, "rest", queues.Rest())
 
 
 @pytest.fixture(autouse=True)

@@ -26,6 +26,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -244,14 +245,16 @@ def start_postgresql(directory: Path, stack: contextlib.ExitStack, settings: Map
     return f"postgres://tests:{password}@127.0.0.1:{port}/postgres"
 
 
-def start_redis(directory: Path, stack: contextlib.ExitStack) -> str:
-    """Start a Redis that stores nothing, on a free port; give its URL."""
+def start_redis(directory: Path, stack: contextlib.ExitStack, *, url: str = "") -> str:
+    """Start a Redis that stores nothing; give its URL. `url` is that of one that was stopped, else the port is free."""
     import redis
 
     program = redis_program()
     assert program
     user = unprivileged_user(directory)
     password, port = secrets.token_hex(16), free_port()
+    if url:
+        password, port = str(urlsplit(url).password), urlsplit(url).port
     configuration = f'bind 127.0.0.1\nport {port}\nrequirepass {password}\nsave ""\nappendonly no\n'
     # On standard input: the password stays out of the list of processes.
     server = start([program, "-"], directory, stack, stop_signal=signal.SIGTERM, given=configuration, **user)
@@ -333,7 +336,7 @@ def wait_until(answers: Callable[[], bool], server: subprocess.Popen, directory:
 
 def unprivileged_user(directory: Path) -> dict:
     """Make `directory` and give Popen's arguments for the user who owns it: PostgreSQL refuses to run as root."""
-    directory.mkdir(mode=0o700)
+    directory.mkdir(mode=0o700, exist_ok=True)
     if os.geteuid() != 0:
         return {}
     names = {entry.pw_name for entry in pwd.getpwall()}

@@ -1,6 +1,5 @@
 """`make run` from outside: it starts, answers, survives kills, stops."""
 
-import re
 import signal
 import socket
 import subprocess
@@ -10,8 +9,7 @@ import httpx
 import pytest
 
 from diagnosis.tests.embedded import EmbeddedSite
-from diagnosis.tests.factories import PASSWORD
-from diagnosis.tests.pictures import chest_like, encoded
+from diagnosis.tests.people import Person
 from diagnosis.tests.servers import PROJECT, wait_for
 
 
@@ -25,35 +23,9 @@ def site(tmp_path_factory, tiny_checkpoint):
         site.kill()
 
 
-class Person:
-    """Somebody with a browser that knows no JavaScript."""
-
-    def __init__(self, site: EmbeddedSite, username: str) -> None:
-        self.client = httpx.Client(base_url=site.url, follow_redirects=True, timeout=60)
-        fields = {"username": username, "email": f"{username}@example.org"}
-        page = self.send("/accounts/signup/", fields | {"password1": PASSWORD, "password2": PASSWORD})
-        assert page.url.path == "/scans/", page.text
-
-    def send(self, address: str, fields: dict[str, str], files: list | None = None) -> httpx.Response:
-        """Fill in the form at `address`."""
-        token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', self.client.get(address).text).group(1)
-        return self.client.post(address, data=fields | {"csrfmiddlewaretoken": token}, files=files)
-
-    def upload(self, seed: int) -> str:
-        """Upload a picture and give the address of its scan."""
-        picture = encoded(chest_like(640, 560, seed=seed), "JPEG")
-        page = self.send("/scans/new/", {"reference": ""}, [("image", ("chest.jpg", picture, "image/jpeg"))])
-        assert page.status_code == 200, page.text
-        return page.url.path
-
-    def state(self, address: str) -> str:
-        """Give the state on a scan's page."""
-        return re.search(r'data-state="(\w+)"', self.client.get(address).text).group(1)
-
-
 @pytest.fixture(scope="module")
 def alice(site):
-    alice = Person(site, "alice")
+    alice = Person(site.url, "alice")
     yield alice
     alice.client.close()
 
