@@ -72,7 +72,7 @@ def _as_many_as_allowed() -> Iterator[HostileFile]:
             lambda m=mode, f=file_format, o=options: encoded(Image.new(m, (SIDE, SIDE)), f, **o),
         )
     yield HostileFile(
-        "largest WebP", ANSWER, lambda: encoded(Image.new("RGBA", (5291, 5291), (3, 4, 5, 6)), "WEBP", lossless=True)
+        "largest WebP", ANSWER, lambda: encoded(Image.new("RGBA", (4732, 4732), (3, 4, 5, 6)), "WEBP", lossless=True)
     )
 
 
