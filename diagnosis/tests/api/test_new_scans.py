@@ -188,7 +188,7 @@ def test_while_the_storage_is_away_the_program_is_told_when_to_try_again(alices,
     def refuse(*_args, **_options):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("django.db.models.fields.files.FieldFile.save", refuse)
+    monkeypatch.setattr("django.core.files.storage.FileSystemStorage.save", refuse)
     response = alices.post(SCANS, {"image": an_xray()})
     problem_of(response, 503, "STORAGE_AWAY")
     assert int(response["Retry-After"]) > 0
