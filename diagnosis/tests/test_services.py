@@ -103,7 +103,7 @@ def test_a_fault_between_the_files_leaves_none(alice, model_version, sent, monke
     def refuse(*_args, **_kwargs):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("django.db.models.fields.files.FieldFile.save", refuse)
+    monkeypatch.setattr("django.core.files.storage.FileSystemStorage.save", refuse)
     with pytest.raises(services.NotStored, match="Try again"):
         submit(alice)
 
