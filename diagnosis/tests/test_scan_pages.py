@@ -8,6 +8,7 @@ from django.core.files.base import ContentFile
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.formats import date_format
 from PIL import Image
 
@@ -242,6 +243,20 @@ def test_the_poll_is_a_fragment_and_asks_with_the_state_it_shows(browser, scan):
     page = status(browser, scan)
     assert "<html" not in page
     assert f'hx-get="{url("scan_status", scan)}?seen=RUNNING"' in page
+
+
+def test_a_scan_that_can_not_be_sent_to_the_workers_says_that_it_is_kept(browser, scan):
+    prediction_at(State.QUEUED, scan, enqueued_at=None)
+    page = detail(browser, scan)
+    assert "Waiting: a part of the site is away" in page
+    assert "you need not upload it again" in page
+    poll = {"seen": "UNSENT"}
+    assert f'hx-get="{url("scan_status", scan)}?seen=UNSENT"' in page
+    assert browser.get(url("scan_status", scan), poll).status_code == 204
+
+    Prediction.objects.update(enqueued_at=timezone.now())
+
+    assert "Waiting for its turn" in browser.get(url("scan_status", scan), poll).content.decode()
 
 
 def test_the_latest_answer_stands_above_the_earlier_ones(browser, scan):

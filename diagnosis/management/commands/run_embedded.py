@@ -55,6 +55,8 @@ class Command(BaseCommand):
                 supervisor.start([web(host, port), worker()])
                 if not supervisor.stop_requested.is_set():
                     self.announce(host, port)
+                    # Afterwards, because nobody waits for it.
+                    supervisor.start([beat()])
                     supervisor.watch()
                 self.say("Stopping …")
         except SupervisorError as error:
@@ -97,12 +99,18 @@ def web(host: str, port: int) -> Program:
 
 
 def worker() -> Program:
-    """The Celery worker, with beat inside; gossip, mingle and heartbeat need a broker that is a server."""
-    schedule = str(settings.VAR_DIR / "celerybeat-schedule")
+    """The Celery worker; gossip, mingle and heartbeat need a broker that is a server."""
     command = [sys.executable, "-m", "celery", "-A", "pneumonia_site", "worker", "--loglevel", "INFO"]
-    command += ["--pool", "prefork", "--concurrency", "1", "--beat", "--schedule", schedule]
+    command += ["--pool", "prefork", "--concurrency", "1"]
     command += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
     return Program("worker", command, is_ready=settings.WORKER_READY_FILE.exists, before_start=put_back_lost_work)
+
+
+def beat() -> Program:
+    """Celery's beat. Not inside the worker, which would not notice that it died, of a full disk say."""
+    command = [sys.executable, "-m", "celery", "-A", "pneumonia_site", "beat", "--loglevel", "INFO", "--pidfile="]
+    command += ["--schedule", str(settings.VAR_DIR / "celerybeat-schedule")]
+    return Program("beat", command, is_ready=lambda: True)
 
 
 def put_back_lost_work() -> None:
