@@ -37,7 +37,7 @@ def log_as_the_settings_say(**_signal: Any) -> None:
 
 
 # In embedded mode a person reads the log as Celery writes it.
-if not settings.EMBEDDED:
+if os.environ.get("SITE_MODE", "").strip() == "full":
     celeryd_init.connect(log_as_the_settings_say)
     setup_logging.connect(log_as_the_settings_say)
 

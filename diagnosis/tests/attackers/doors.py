@@ -51,12 +51,16 @@ def doors() -> list[Door]:
     return [Door("" if route == "(home)" else route, method, tuple(answers)) for route, method, *answers in rows]
 
 
+APPS = re.compile(r"<app_label>([a-z|]+)\)")
+
+
 def routes(patterns: list | None = None, before: str = "") -> Iterator[str]:
     """Give each route of the URL configuration."""
     for pattern in get_resolver().url_patterns if patterns is None else patterns:
         route = f"{before}{pattern.pattern}"
         if isinstance(pattern, URLPattern):
-            yield route
+            # In which order the admin knows the apps depends on what was imported first.
+            yield APPS.sub(lambda found: f"<app_label>{'|'.join(sorted(found[1].split('|')))})", route)
         else:
             yield from routes(pattern.url_patterns, route)
 

@@ -46,7 +46,7 @@ def test_nonsense_in_an_address_is_no_fault_of_ours(house, nonsense):
                 response = browser.get(address_of(door.route, house), query, headers=headers)
                 if response.streaming:
                     response.getvalue()
-            if response.status_code >= 500:
+            if response.status_code >= 500 and str(response.status_code) != door.answer_for(name):
                 wrong[f"{door} {list(query)}"] = response.status_code
     assert wrong == {}
     assert tried > 150
