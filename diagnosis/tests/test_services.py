@@ -9,6 +9,7 @@ from threading import Barrier
 import pytest
 from django.conf import settings as django_settings
 from django.contrib.auth import get_user_model
+from django.core.files.storage import FileSystemStorage
 from django.db import DatabaseError, connection
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
@@ -100,10 +101,14 @@ def test_a_fault_of_the_database_leaves_no_files_behind(alice, model_version, se
 
 
 def test_a_fault_between_the_files_leaves_none(alice, model_version, sent, monkeypatch):
-    def refuse(*_args, **_kwargs):
-        raise OSError("no space left on device")
+    save = FileSystemStorage.save
 
-    monkeypatch.setattr("django.core.files.storage.FileSystemStorage.save", refuse)
+    def refuse_the_second(storage, *args, **named):
+        if stored_files():
+            raise OSError("no space left on device")
+        return save(storage, *args, **named)
+
+    monkeypatch.setattr(FileSystemStorage, "save", refuse_the_second)
     with pytest.raises(services.NotStored, match="Try again"):
         submit(alice)
 
