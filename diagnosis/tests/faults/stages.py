@@ -38,14 +38,15 @@ def install() -> None:
     from django.core.files.storage import FileSystemStorage
     from kombu.transport.filesystem import Channel
 
-    from diagnosis import services, stream, supervisor, worker
+    from diagnosis import stream, supervisor, worker
+    from diagnosis.services import predictions, scans
 
     supervisor.LONGEST_DELAY = 1
     needs_room(FileSystemStorage, "_save", OSError)
     needs_room(Channel, "_put", ChannelError)
 
-    before(services, "request_prediction", "before the upload is committed")
-    before(services, "_send", "before the message is sent")
+    before(scans, "request_prediction", "before the upload is committed")
+    before(predictions, "_send", "before the message is sent")
     before(worker, "begin", "before the claim")
     before(worker, "read", "after the claim")
     before(worker, "record", "before the record")
