@@ -7,7 +7,7 @@ from diagnosis.tests.servers import wait_for
 
 
 def test_what_is_lost_after_beat_was_killed_is_answered(embedded, upload_to):
-    [killed] = embedded.processes("pneumonia_site beat")
+    [killed] = wait_for(lambda: embedded.processes("pneumonia_site beat"))  # it starts after the site is ready
     os.kill(killed, signal.SIGKILL)
     with embedded.held("before the claim") as is_held:
         scans = upload_to(embedded)
