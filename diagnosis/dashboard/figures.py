@@ -11,7 +11,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from diagnosis.dashboard.counting import WAIT_EDGES
-from diagnosis.dashboard.rows import CountedDay, DayFigures, RefusedFiles
+from diagnosis.dashboard.rows import CountedDay, DayFigures, RefusedFiles, site_began
 from diagnosis.graphs import Graph, Series
 from ml.drift import Counts, added, quantile
 
@@ -92,7 +92,8 @@ class Figures:
     @property
     def is_late(self) -> bool:
         """Tell whether nothing was counted for so long that beat, or every worker, must be away."""
-        return self.as_of is None or timezone.now() - self.as_of > COUNT_LATE
+        last = self.as_of or site_began()
+        return last is not None and timezone.now() - last > COUNT_LATE
 
     def total(self, name: str) -> int:
         """Add up a count over the days."""

@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.db.models.fields.json import KeyTransform
 from django.utils import timezone
 
-from diagnosis.dashboard.rows import LastRun
+from diagnosis.dashboard.rows import LastRun, site_began
 from diagnosis.models import ModelVersion, Prediction
 from diagnosis.pages import CappedCount
 from diagnosis.queues import errors_while_away, messages_in_queues
@@ -115,7 +115,8 @@ class Beat:
     @property
     def is_late(self) -> bool:
         """Tell whether nothing came from it for so long that it, or every worker, must be away."""
-        return self.requeue is None or timezone.now() - self.requeue.ended_at > BEAT_LATE
+        last = self.requeue.ended_at if self.requeue else site_began()
+        return last is not None and timezone.now() - last > BEAT_LATE
 
 
 def active_version() -> tuple[ModelVersion | None, Any]:

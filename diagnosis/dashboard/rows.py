@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
+from django.contrib.auth import get_user_model
 from django.db import IntegrityError, models, transaction
 from django.db.models import F
 from django.utils import timezone
@@ -101,6 +102,11 @@ class LastRun(models.Model):
     def note(cls, task: str, **did: Any) -> None:
         """Remember what it did now."""
         cls.objects.update_or_create(task=task, defaults={"ended_at": timezone.now(), "did": did})
+
+
+def site_began() -> datetime | None:
+    """Tell when the first account was made: nothing could be counted before. None: there is no account."""
+    return get_user_model().objects.order_by("pk").values_list("date_joined", flat=True).first()
 
 
 def first_of(days: int, *, until: date) -> date:

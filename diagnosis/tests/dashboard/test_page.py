@@ -5,9 +5,12 @@ import re
 from datetime import timedelta
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
+from diagnosis.dashboard import live
 from diagnosis.dashboard.counting import count_days
 from diagnosis.models import CountedDay, RefusedFiles
 from diagnosis.states import FailureReason, State, Trigger
@@ -46,11 +49,21 @@ def test_only_staff_are_led_there(client, alice, rita):
         assert (f'href="{PAGE}"' in client.get("/scans/").content.decode()) is is_led
 
 
-def test_an_empty_site_has_a_page_that_says_so(staff):
+def test_a_new_site_has_a_page_that_says_so_and_raises_no_alarm(staff, monkeypatch):
+    monkeypatch.setattr(live, "messages_in_queues", dict)
+    monkeypatch.setattr(live, "workers", list)
     page = staff.get(PAGE).content.decode()
-    assert "Nothing was counted yet." in page
-    assert "beat or every worker seems to be away" in page
+    assert "Nothing was counted yet" in page
     assert "None on these days." in page
+    assert "seems to be away" not in page + staff.get(NOW).content.decode()
+
+
+def test_a_site_on_which_nothing_was_counted_for_long_has_no_beat(staff, monkeypatch):
+    monkeypatch.setattr(live, "messages_in_queues", dict)
+    monkeypatch.setattr(live, "workers", list)
+    User.objects.update(date_joined=timezone.now() - timedelta(hours=1))
+    for address in (PAGE, NOW):
+        assert "every worker seems to be away" in staff.get(address).content.decode()
 
 
 def test_it_shows_what_was_counted_and_as_of_when(staff, model_version):
