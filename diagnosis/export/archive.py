@@ -17,7 +17,7 @@ from django.utils.translation import gettext
 from diagnosis.audit.reading import events_of, told
 from diagnosis.batch import oldest_first
 from diagnosis.export import history
-from diagnosis.models import Review, Upload
+from diagnosis.models import Preferences, Review, Upload
 from diagnosis.tokens import ApiToken
 
 # Bytes of a stored file that are read at a time, and that are sent at once.
@@ -128,6 +128,7 @@ def _pieces(file: File, name: str, lost: list[str]) -> Iterator[bytes]:
 def account_of(owner: Any) -> dict[str, Any]:
     """Tell all that the site keeps of the account itself; of the password and the token it keeps only hashes."""
     token = ApiToken.objects.filter(user=owner).first()
+    preferences = Preferences.of(owner)
     return {
         "user_name": owner.get_username(),
         "first_name": owner.first_name,
@@ -137,6 +138,8 @@ def account_of(owner: Any) -> dict[str, Any]:
             {"email": address.email, "verified": address.verified, "primary": address.primary}
             for address in EmailAddress.objects.filter(user=owner).order_by("pk")
         ],
+        "language": preferences.language or None,
+        "time_zone": preferences.time_zone or None,
         "joined_at": _iso(owner.date_joined),
         "last_signed_in_at": _iso(owner.last_login),
         "is_staff": owner.is_staff,
@@ -190,7 +193,9 @@ def events_about(owner: Any) -> Iterator[dict[str, Any]]:
 def read_me(owner: Any, now: datetime) -> str:
     """Explain each file of the archive."""
     files = {
-        "account.json": gettext("your account: names, email addresses, dates; never a password or a token"),
+        "account.json": gettext(
+            "your account: names, email addresses, language, time zone, dates; never a password or a token"
+        ),
         "scans.json": gettext("every scan with every answer and what readers said of it, in the words of the API"),
         "scans.csv": gettext("the same as a table for spreadsheets, a row for each answer; the columns are below"),
         "uploads.json": gettext("uploads of several files at once, with what was refused and why"),

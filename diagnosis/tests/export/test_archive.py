@@ -13,7 +13,7 @@ from diagnosis.export import archive
 from diagnosis.export.archive import Member, zipped
 from diagnosis.export.history import COLUMNS
 from diagnosis.files import StorageAway
-from diagnosis.models import Label, Prediction, Scan, Upload
+from diagnosis.models import Label, Prediction, Preferences, Scan, Upload
 from diagnosis.states import State
 from diagnosis.tests.factories import PASSWORD, model_version_of, prediction_at, scan_of
 from diagnosis.tokens import ApiToken
@@ -78,6 +78,14 @@ def test_it_tells_of_scans_answers_reviews_uploads_and_the_account(browser, alic
     assert account["joined_at"].endswith("+00:00")
     assert account["api_token"] is None
     assert told(opened, "reviews.json") == []
+
+
+def test_the_chosen_language_and_time_zone_are_in_it_and_null_where_nothing_was_chosen(browser, alice):
+    account = told(everything(browser), "account.json")
+    assert (account["language"], account["time_zone"]) == (None, None)
+    Preferences.objects.create(user=alice, language="es", time_zone="America/Bogota")
+    account = told(everything(browser), "account.json")
+    assert (account["language"], account["time_zone"]) == ("es", "America/Bogota")
 
 
 def test_a_reader_takes_the_own_reviews_along_and_nothing_of_the_scans(client, answered, rita):
