@@ -65,16 +65,6 @@ def name_nothing(**_signal: Any) -> None:
 
 
 @worker_init.connect
-def wait_for_the_broker(**_signal: Any) -> None:
-    """Let a worker wait for as long as a broker hangs; a broker that is gone ends the connection.
-
-    After a time-out at an acknowledgement Kombu holds the message's place for ever, and the worker has only the one.
-    """
-    if not settings.EMBEDDED:
-        app.conf.broker_transport_options |= {"socket_timeout": None, "socket_keepalive": True}
-
-
-@worker_init.connect
 def not_ready_yet(**_signal: Any) -> None:
     """Take back what an earlier worker in this place said of itself, and let this one be asked."""
     # Registers a command by being imported; only a worker needs it.

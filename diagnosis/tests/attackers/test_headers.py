@@ -22,7 +22,7 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-POWERFUL = ("camera", "microphone", "geolocation", "usb", "payment", "display-capture", "serial", "bluetooth")
+POWERFUL = ("camera", "microphone", "geolocation", "usb", "payment", "display-capture", "serial")
 # Files, which a browser only shows, each with its one type.
 SHOWN = {
     "scans/<uuid:scan_id>/picture/": "image/png",
