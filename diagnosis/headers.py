@@ -25,7 +25,9 @@ MOST_PARTS = 65_536
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
 TIFF = {b"II*\0": "<", b"MM\0*": ">", b"II+\0": "<", b"MM\0+": ">"}
-STRIP_OFFSETS, TILE_OFFSETS = 273, 324
+STRIP_OFFSETS, STRIP_SIZES, TILE_OFFSETS, TILE_SIZES = 273, 279, 324, 325
+# What such numbers may be stored as, in TIFF 6.0 and BigTIFF.
+WHOLE_NUMBERS = {1: "B", 3: "H", 4: "L", 6: "b", 8: "h", 9: "l", 16: "Q", 17: "q"}
 
 # Within JPEG data FF 00 is a byte of the picture, FF FF fills, and D0 to D7 only mark where a decoder may start again.
 MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")
@@ -102,17 +104,25 @@ def _check_segments(data: bytes) -> None:
 
 
 def _check_parts(data: bytes) -> None:
-    """Look at the directory of the first page: how many strips or tiles it lists."""
+    """Look at the directory of the first page: how many strips or tiles it lists, and how long they are together."""
     order, is_big = TIFF[data[:4]], data[2:4] in (b"+\0", b"\0+")
-    first, number, entry = ("8xQ", "Q", "HHQ8x") if is_big else ("4xL", "H", "HHL4x")
+    first, number, entry, value = ("8xQ", "Q", "HHQ8x", "Q") if is_big else ("4xL", "H", "HHL4x", "L")
     try:
         (place,) = struct.unpack_from(order + first, data)
         (entries,) = struct.unpack_from(order + number, data, place)
         place += struct.calcsize(order + number)
-        size = struct.calcsize(order + entry)
+        size, room = struct.calcsize(order + entry), struct.calcsize(order + value)
         for at in range(place, min(place + entries * size, len(data) - size + 1), size):
-            tag, _, count = struct.unpack_from(order + entry, data, at)
+            tag, kind, count = struct.unpack_from(order + entry, data, at)
             if tag in (STRIP_OFFSETS, TILE_OFFSETS) and count > MOST_PARTS:
                 raise too_intricate()
+            if tag in (STRIP_SIZES, TILE_SIZES) and kind in WHOLE_NUMBERS:
+                numbers = f"{order}{min(count, MOST_PARTS)}{WHOLE_NUMBERS[kind]}"
+                there = at + size - room
+                if struct.calcsize(numbers) > room:
+                    (there,) = struct.unpack_from(order + value, data, there)
+                # Cut off; or parts that share their bytes, which a decoder would read again for each of them.
+                if sum(map(abs, struct.unpack_from(numbers, data, there))) > len(data):
+                    raise damaged()
     except (struct.error, OverflowError) as error:
         raise damaged() from error

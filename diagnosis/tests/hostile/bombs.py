@@ -114,6 +114,15 @@ def _pieces() -> Iterator[HostileFile]:
         ANSWER,
         lambda: tiff(grey_tiff(100) | {40_000 + n: (7, 20_000_000, 8) for n in range(200)}, bytes(20_000_100)),
     )
+    for kind, compression, strip in (
+        ("empty blocks", 8, b"\x78\x9c" + b"\0\0\0\xff\xff" * 200_000 + zlib.compress(bytes(64))[2:]),
+        ("pauses", 32773, b"\x80" * 1_000_000 + b"\xc1\0"),
+    ):
+        yield HostileFile(
+            f"TIFF whose strips share one of {kind}",
+            "DAMAGED",
+            lambda compression=compression, strip=strip: shared_strip(compression, strip),
+        )
     yield HostileFile("TIFF of JPEG with 90 scans", "DAMAGED", _tiff_of_scans)
     yield HostileFile("BMP of run lengths", "UNSUPPORTED_COMPRESSION", _run_lengths, "a.bmp")
 
@@ -136,3 +145,19 @@ def _run_lengths() -> bytes:
     header = struct.pack("<LllHHLLllLL", 40, SIDE, SIDE, 1, 8, 1, len(runs), 0, 0, 256, 0)
     start = 14 + len(header) + len(palette)
     return b"BM" + struct.pack("<LHHL", start + len(runs), 0, 0, start) + header + palette + runs
+
+
+def shared_strip(compression: int, strip: bytes, *, rows: int = 65_000) -> bytes:
+    """Give a TIFF of `rows` rows of 64 pixels, each decoded from all of `strip` anew."""
+    strip += bytes(-len(strip) % 4)
+    offsets, sizes = struct.pack("<L", 8) * rows, struct.pack("<L", len(strip)) * rows
+    place = 8 + len(strip)
+    entries = grey_tiff(
+        64,
+        t257=(4, 1, rows),
+        t259=(4, 1, compression),
+        t273=(4, rows, place),
+        t278=(4, 1, 1),
+        t279=(4, rows, place + len(offsets)),
+    )
+    return tiff(entries, strip + offsets + sizes)
