@@ -65,6 +65,16 @@ def name_nothing(**_signal: Any) -> None:
 
 
 @worker_init.connect
+def wait_for_the_broker(**_signal: Any) -> None:
+    """Let a worker wait for as long as its broker hangs; one that is gone ends the connection.
+
+    Kombu keeps the place of a message whose acknowledgement ran into a time-out, and a worker has only the one.
+    """
+    if not settings.EMBEDDED:
+        app.conf.broker_transport_options |= {"socket_timeout": None, "socket_keepalive": True}
+
+
+@worker_init.connect
 def not_ready_yet(**_signal: Any) -> None:
     """Take back what an earlier worker in this place said of itself, and let this one be asked."""
     # Registers a command by being imported; only a worker needs it.
