@@ -22,17 +22,15 @@ def quick_checkpoint(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def embedded_site(tmp_path_factory, quick_checkpoint) -> Iterator[StruckEmbedded]:
-    site = StruckEmbedded(tmp_path_factory.mktemp("embedded") / "var", checkpoint=quick_checkpoint)
-    try:
-        site.start()
-        yield site
-    finally:
-        site.kill()
+    yield from started(StruckEmbedded(tmp_path_factory.mktemp("embedded") / "var", checkpoint=quick_checkpoint))
 
 
 @pytest.fixture(scope="session")
 def full_site(tmp_path_factory, quick_checkpoint) -> Iterator[StruckFull]:
-    site = StruckFull(tmp_path_factory.mktemp("full") / "var", checkpoint=quick_checkpoint)
+    yield from started(StruckFull(tmp_path_factory.mktemp("full") / "var", checkpoint=quick_checkpoint))
+
+
+def started(site):
     try:
         site.start()
         yield site

@@ -23,14 +23,15 @@ class PostgreSQL(contextlib.ExitStack):
 
     def __enter__(self) -> "PostgreSQL":
         super().__enter__()
-        self.url = servers.start_postgresql(self.directory, self, servers.FORGETFUL)
+        # What it said was committed has to be there after a crash, as in production.
+        self.url = servers.start_postgresql(self.directory, self, servers.FORGETFUL | {"synchronous_commit": "on"})
         # A restarted one is no child of ours.
         self.callback(self._pg_ctl, "stop", "--mode", "immediate", check=False)
         return self
 
     def restart(self) -> None:
         """Stop it as a crash does, and start it where it was; returns when it answers."""
-        self._pg_ctl("restart", "--mode", "immediate", "--log", str(self.directory / "log"))
+        self._pg_ctl("restart", "--mode", "immediate", *self._log())
 
     @contextmanager
     def away(self) -> Iterator[None]:
@@ -40,7 +41,11 @@ class PostgreSQL(contextlib.ExitStack):
         try:
             yield
         finally:
-            self._pg_ctl("start", "--log", str(self.directory / "log"), "-o", shlex.join(options))
+            self._pg_ctl("start", *self._log(), "-o", shlex.join(options))
+
+    def _log(self) -> tuple[str, str]:
+        # Another file than at the first start: that one belongs to who runs the tests.
+        return "--log", str(self.directory / "data" / "again.log")
 
     def _pg_ctl(self, *arguments: str, check: bool = True) -> None:
         program = servers.postgresql_programs() / "pg_ctl"

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from diagnosis.tests.faults.conftest import seeds
+from diagnosis.tests.servers import wait_for
 
 
 def test_half_an_upload_is_no_scan(site, browser_at, upload_to):
@@ -57,3 +58,21 @@ def test_an_upload_that_was_committed_and_never_sent_is_answered(site, browser_a
 
     # Whoever tries again comes to the scan that is there.
     site.assert_each_is_answered_once([browser.upload(seed)])
+
+
+def test_the_whole_web_server_is_killed_and_comes_back(site, browser_at, upload_to):
+    scans = upload_to(site)
+    master = site.web_master()
+    os.kill(master, signal.SIGKILL)
+    site.restart_web()
+    wait_for(lambda: answers(site), 60)
+
+    site.assert_each_is_answered_once(scans + upload_to(site))
+    assert site.web_master() != master
+
+
+def answers(site) -> bool:
+    try:
+        return httpx.get(f"{site.url}/healthz", timeout=5).status_code == 200
+    except httpx.HTTPError:
+        return False

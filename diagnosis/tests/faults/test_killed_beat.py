@@ -1,0 +1,19 @@
+"""A beat that is killed comes back: without it nobody would ever send again what was lost."""
+
+import os
+import signal
+
+from diagnosis.tests.servers import wait_for
+
+
+def test_what_is_lost_after_beat_was_killed_is_answered(embedded, upload_to):
+    [killed] = wait_for(lambda: embedded.processes("pneumonia_site beat"))  # it starts after the site is ready
+    os.kill(killed, signal.SIGKILL)
+    with embedded.held("before the claim") as is_held:
+        scans = upload_to(embedded)
+        is_held()
+        scans += upload_to(embedded)
+        embedded.take_messages()
+
+    embedded.assert_each_is_answered_once(scans)
+    assert wait_for(lambda: embedded.processes("pneumonia_site beat")) != [killed]

@@ -1,0 +1,59 @@
+"""A worker that is told to stop finishes what it reads, and leaves the rest to the next one."""
+
+import signal
+import time
+from collections import Counter
+
+import pytest
+
+
+@pytest.mark.services
+def test_a_reading_is_finished_and_the_rest_stays_queued(full, upload_to):
+    with full.held("before the record") as is_held:
+        scans = upload_to(full, 3)
+        is_held()
+        full.programs["worker"].send_signal(signal.SIGTERM)
+        time.sleep(1)
+        assert full.programs["worker"].poll() is None, "it waits for the reading"
+
+    assert full.programs["worker"].wait(30) == 0
+    assert sorted(row.state for row in full.rows(scans)) == ["QUEUED", "QUEUED", "SUCCEEDED"]
+
+    full.restart_worker()
+
+    rows = full.assert_each_is_answered_once(scans)
+    assert {row.attempts for row in rows} == {1}
+
+
+@pytest.mark.services
+def test_a_message_of_a_batch_is_finished_too(full, answered_scans_of_full):
+    scans, before = answered_scans_of_full, len(full.rows(answered_scans_of_full))
+    with full.held("before the record") as is_held:
+        full.ask_again(scans)
+        is_held()
+        full.programs["worker"].send_signal(signal.SIGTERM)
+
+    assert full.programs["worker"].wait(30) == 0
+    rows = full.rows(scans)[before:]
+    assert {(row.state, row.ends, row.attempts) for row in rows} == {("SUCCEEDED", 1, 1)}
+    full.restart_worker()
+
+
+def test_ctrl_c_in_embedded_mode_finishes_the_reading_and_the_next_start_goes_on(embedded, upload_to):
+    with embedded.held("before the record") as is_held:
+        scans = upload_to(embedded, 12)
+        is_held()
+        embedded.process.send_signal(signal.SIGINT)
+        time.sleep(1)
+        assert embedded.process.poll() is None
+
+    assert embedded.process.wait(60) == 0
+    states = Counter(row.state for row in embedded.rows(scans))
+    # Celery's loop for a broker of files takes two more before it looks whether it should stop.
+    assert states["SUCCEEDED"] in (1, 2, 3)
+    assert states["SUCCEEDED"] + states["QUEUED"] == len(scans)
+
+    embedded.start()
+
+    rows = embedded.assert_each_is_answered_once(scans)
+    assert {row.attempts for row in rows} == {1}
