@@ -63,7 +63,8 @@ def test_an_upload_that_was_committed_and_never_sent_is_answered(site, browser_a
 def test_the_whole_web_server_is_killed_and_comes_back(site, browser_at, upload_to):
     scans = upload_to(site)
     master = site.web_master()
-    os.kill(master, signal.SIGKILL)
+    for pid in site.processes("gunicorn"):
+        os.kill(pid, signal.SIGKILL)
     site.restart_web()
     wait_for(lambda: answers(site), 60)
 
