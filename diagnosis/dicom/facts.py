@@ -58,16 +58,22 @@ OTHER_MODALITIES = {
 }
 DOCUMENTS = {"SR", "DOC", "PR", "KO", "PLAN", "REG", "RTPLAN", "RTSTRUCT", "ECG", "HD", "AU"}
 
-CHEST_WORDS = ("CHEST", "THORA", "THORÁ", "TORAX", "TÓRAX", "TORAC", "LUNG", "PULM", "PLEURA", "胸", "肺")
+CHEST_WORDS = (
+    *("CHEST", "CXR", "THORA", "THORÁ", "TORAX", "TÓRAX", "TORAC", "TORÁC", "LUNG", "PULM", "PLEURA"),
+    *("PECHO", "PEITO", "POITRINE", "BRUSTKORB", "ГРУД", "胸", "肺", "흉"),
+)
+# The spine is named after the chest that it passes through: THORACIC SPINE, THORACOLUMBAR, COLUMNA TORÁCICA.
+SPINE_WORDS = ("SPIN", "LUMB", "COLUMN", "VERTEB", "VÉRTEB", "RACHIS", "WIRBEL")
 NO_BODY_PART = {"", "UNKNOWN", "NONE", "OTHER", "ANY", "N/A", "NA", "DEFAULT", "UNSPECIFIED", "BODY", "TRUNK"}
 
 VIEW_WORDS = {
-    **dict.fromkeys(("AP", "ANTERO-POSTERIOR", "ANTEROPOSTERIOR", "ANTERO POSTERIOR", "A-P", "A/P"), "AP"),
-    **dict.fromkeys(("PA", "POSTERO-ANTERIOR", "POSTEROANTERIOR", "POSTERO ANTERIOR", "P-A", "P/A"), "PA"),
+    **dict.fromkeys(("AP", "ANTERO-POSTERIOR", "ANTEROPOSTERIOR", "ANTERO POSTERIOR", "A-P", "A/P", "A.P."), "AP"),
+    **dict.fromkeys(("PA", "POSTERO-ANTERIOR", "POSTEROANTERIOR", "POSTERO ANTERIOR", "P-A", "P/A", "P.A."), "PA"),
 }
 # Lateral, decubitus and oblique ones, as DICOM names them and as some devices do.
-OTHER_VIEWS = {"LL", "RL", "LLD", "RLD", "LLO", "RLO", "LAO", "RAO", "LPO", "RPO", "LT", "RT", "LAT", "L LAT", "R LAT"}
-OTHER_VIEW_WORDS = ("LATERAL", "OBLIQUE", "DECUB", "LLAT", "RLAT", "LAT.")
+OTHER_VIEWS = {"LL", "RL", "LLD", "RLD", "LLO", "RLO", "LAO", "RAO", "LPO", "RPO", "LT", "RT"}
+OTHER_VIEW_WORDS = {"LAT", "LATL", "LATR", "OBL"}  # among others: LEFT LAT, CHEST LAT, XTABLE LAT, LAT/L
+OTHER_VIEW_PARTS = ("LATERAL", "OBLIQU", "OBLIC", "DECUB", "LLAT", "RLAT", "PERFIL", "PROFIL")
 
 
 def facts_of(dataset: Dataset) -> Facts:
@@ -149,7 +155,7 @@ def _modality(dataset: Dataset) -> str:
 def _check_body_part(dataset: Dataset) -> None:
     named = [text_of(dataset, "BodyPartExamined"), *_meanings(dataset, "AnatomicRegionSequence")]
     part = next((part for part in named if part not in NO_BODY_PART), "")
-    if part and not any(word in part for word in CHEST_WORDS):
+    if part and (any(word in part for word in SPINE_WORDS) or not any(word in part for word in CHEST_WORDS)):
         raise Refusal(
             "WRONG_BODY_PART",
             "This DICOM file says that it shows another part of the body; only X-rays of the chest are accepted.",
@@ -163,14 +169,26 @@ def _view(dataset: Dataset) -> str:
             return VIEW_WORDS[view]
     # Along a row of a frontal picture one goes to the patient's left or right, of a lateral one to front or back.
     along_a_row = text_of(dataset, "PatientOrientation")[:1]
-    if along_a_row in ("A", "P") or any(
-        view in OTHER_VIEWS or any(word in view for word in OTHER_VIEW_WORDS) for view in named
-    ):
+    if along_a_row in ("A", "P") or any(_is_not_frontal(view) for view in named):
         raise Refusal(
             "NOT_FRONTAL",
             "This DICOM file says that it is a lateral or oblique view; only frontal views (AP or PA) are accepted.",
         )
+    for view in named:  # some say more: AP SUPINE, PA ERECT, CHEST PA
+        directions = _words(view) & {"AP", "PA"}
+        if len(directions) == 1:
+            return directions.pop()
     return ""
+
+
+def _is_not_frontal(view: str) -> bool:
+    return (
+        view in OTHER_VIEWS or bool(_words(view) & OTHER_VIEW_WORDS) or any(part in view for part in OTHER_VIEW_PARTS)
+    )
+
+
+def _words(view: str) -> set[str]:
+    return set(re.split(r"[^A-Z]+", view))
 
 
 def _meanings(dataset: Dataset, keyword: str) -> list[str]:

@@ -121,13 +121,23 @@ def test_the_spacing_is_that_of_the_picture_or_else_of_the_detector(cleaned, ele
     assert (facts.row_spacing, facts.column_spacing) == spacing
 
 
-@pytest.mark.parametrize("part", ["CHEST", "Chest", "THORAX", "LUNG", "CHEST_AP", "CHESTABDOMEN", "UNKNOWN", "", None])
+@pytest.mark.parametrize(
+    "part",
+    [
+        *("CHEST", "Chest", "THORAX", "LUNG", "CHEST_AP", "CHESTABDOMEN", "UNKNOWN", "", None),
+        *("PORTABLE CHEST", "CXR", "RX TORAX", "PECHO", "POITRINE"),
+    ],
+)
 def test_a_chest_by_any_name_is_accepted(cleaned, part):
     assert cleaned(dicom_file(BodyPartExamined=part)).dicom
 
 
 @pytest.mark.parametrize(
-    ("view", "kept"), [("AP", "AP"), ("PA", "PA"), ("ANTERO-POSTERIOR", "AP"), ("", ""), ("SECRETVIEW", "")]
+    ("view", "kept"),
+    [
+        *[("AP", "AP"), ("PA", "PA"), ("ANTERO-POSTERIOR", "AP"), ("", ""), ("SECRETVIEW", "")],
+        *[("AP SUPINE", "AP"), ("PA ERECT", "PA"), ("CHEST_PA", "PA"), ("P.A.", "PA"), ("AP PA", ""), ("PAPA", "")],
+    ],
 )
 def test_a_frontal_view_is_kept_by_its_short_name_alone(cleaned, view, kept):
     assert cleaned(dicom_file(ViewPosition=view)).dicom.view_position == kept
@@ -154,6 +164,7 @@ def test_a_file_without_modality_is_refused_by_its_class(refusal):
         {"BodyPartExamined": "HAND"},
         {"BodyPartExamined": "ABDOMEN"},
         {"BodyPartExamined": "SECRETNAME"},
+        *[{"BodyPartExamined": spine} for spine in ("THORACIC SPINE", "THORACOLUMBAR", "COLUMNA TORACICA")],
         {"BodyPartExamined": None, "AnatomicRegionSequence": [code("Knee")]},
     ],
 )
@@ -167,6 +178,7 @@ def test_another_part_of_the_body_is_refused_without_repeating_it(refusal, eleme
     "elements",
     [
         *[{"ViewPosition": view} for view in ("LL", "RL", "LATERAL", "LAT", "LLD", "RLO", "L_LAT")],
+        *[{"ViewPosition": view} for view in ("LEFT LAT", "CHEST LAT", "LAT/L", "LATL", "AP OBL", "PERFIL")],
         {"ViewPosition": None, "ViewCodeSequence": [code("left lateral")]},
         {"ViewPosition": "", "PatientOrientation": ["P", "F"]},
     ],
