@@ -58,6 +58,7 @@ def levels_of(dataset: Dataset, syntax: UID, *, max_pixels: int, min_side: int) 
     stored = int(number_of(dataset, "BitsStored") or number_of(dataset, "BitsAllocated") or 0)
     if not 0 < stored <= MOST_BITS:
         raise _too_deep() if stored else damaged()
+    _complete(dataset, stored)
     array = _decoded(dataset, syntax)
     if array.ndim == 3 and array.shape[2] == 3:
         return Levels(_eight_bit_colours(array, stored))
@@ -67,6 +68,14 @@ def levels_of(dataset: Dataset, syntax: UID, *, max_pixels: int, min_side: int) 
         coloured = apply_color_lut(array, dataset)
         return Levels(_eight_bit_colours(coloured, 8 * coloured.itemsize))
     return _shown(array, dataset, stored=stored, compressed=syntax.is_compressed)
+
+
+def _complete(dataset: Dataset, stored: int) -> None:
+    """Say for a file what it leaves out: decoders ask for each, and of a grey picture there is one usual value."""
+    usual = {"SamplesPerPixel": 1, "PhotometricInterpretation": "MONOCHROME2", "PixelRepresentation": 0}
+    for keyword, value in {**usual, "BitsStored": stored}.items():
+        if value_of(dataset, keyword) is None:
+            setattr(dataset, keyword, value)
 
 
 def _too_deep() -> Refusal:

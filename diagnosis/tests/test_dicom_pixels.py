@@ -194,6 +194,15 @@ def test_a_file_without_its_preamble_is_read(cleaned, syntax, cut):
     assert np.array_equal(levels(cleaned(data)), spread(stored_values()))
 
 
+@pytest.mark.parametrize(
+    "left_out", ["BitsStored", "HighBit", "PixelRepresentation", "SamplesPerPixel", "PhotometricInterpretation"]
+)
+def test_what_a_grey_picture_does_not_say_of_its_pixels_is_taken_as_usual(cleaned, left_out):
+    bits = 16 if left_out == "BitsStored" else 12
+    whole, lacking = dicom_file(bits=bits), dicom_file(bits=bits, **{left_out: None})
+    assert (levels(cleaned(lacking)) == levels(cleaned(whole))).all()
+
+
 def test_a_file_without_a_name_for_its_syntax_is_read(cleaned):
     dataset = dataset_of()
     whole = written(dataset)
