@@ -185,12 +185,17 @@ def _read(file: BinaryIO, limits: Limits) -> bytes:
     if not data:
         raise Refusal("EMPTY", "This file is empty; export the picture again and upload the new file.")
     if len(data) > limits.max_bytes:
-        raise Refusal(
-            "TOO_LARGE",
-            "This file is larger than %(most)s MB; save the picture as JPEG or scale it down.",
-            most=limits.max_bytes / 2**20,
-        )
+        raise too_large(limits)
     return data
+
+
+def too_large(limits: Limits) -> Refusal:
+    """Give the refusal of a file with more bytes than `limits` allow."""
+    return Refusal(
+        "TOO_LARGE",
+        "This file is larger than %(most)s MB; save the picture as JPEG or scale it down.",
+        most=limits.max_bytes / 2**20,
+    )
 
 
 @contextmanager

@@ -483,7 +483,8 @@ SPECTACULAR_SETTINGS = {
         "(with a label and a probability) or FAILED (with the reason).\n\n"
         "Every error is problem details (RFC 9457): `code` is for programs, `detail` for people. Sentences are in "
         "English and times in UTC, whatever a request accepts; codes are there to be said in other languages. Unknown "
-        "parameters are refused, not ignored. Scans of others are answered with 404, as if they were not there."
+        "filters of a list and unknown fields of a body are refused, not ignored. Scans of others are answered with "
+        "404, as if they were not there."
     ),
     "LICENSE": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
     "TAGS": [

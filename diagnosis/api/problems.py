@@ -6,9 +6,9 @@ from http import HTTPStatus
 from typing import Any, cast
 
 from django.core.exceptions import RequestDataTooBig
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from rest_framework import status
-from rest_framework.exceptions import APIException, ErrorDetail, ValidationError
+from rest_framework.exceptions import APIException, ErrorDetail, NotFound, ValidationError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
@@ -89,6 +89,8 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     """Answer an error of a view with a problem; None for faults of ours, which Django logs and answers with 500."""
     if isinstance(error, RequestDataTooBig):
         error = TooLarge()
+    if isinstance(error, Http404):
+        error = NotFound(SENTENCES[404])  # Django's own names tables of ours
     if isinstance(error, ValidationError):
         error = Unprocessable(error.detail)
     response = exception_handler(error, context)

@@ -293,8 +293,10 @@ class ScanQuery(PageQuery):
 
     state = serializers.ChoiceField(State.choices, required=False, help_text="Of the latest prediction.")
     label = serializers.ChoiceField(Label.choices, required=False, help_text="Of the latest prediction.")  # type: ignore[assignment]
-    since = serializers.DateTimeField(required=False, help_text="Given at this moment or later.")
-    until = serializers.DateTimeField(required=False, help_text="Given before this moment.")
+    since = serializers.DateTimeField(
+        required=False, help_text="Given at this moment or later; UTC where no offset is named. Write `+` as `%2B`."
+    )
+    until = serializers.DateTimeField(required=False, help_text="Given before this moment; said as `since` is.")
     reference = serializers.CharField(required=False, max_length=100, help_text="Exactly this reference.")
     owner = serializers.CharField(
         required=False, max_length=150, help_text="Of this user. Only staff see scans of others."

@@ -20,7 +20,7 @@ from diagnosis import audit, intake, services
 from diagnosis.api import document
 from diagnosis.api.document import header, problems, refusals
 from diagnosis.api.paging import PageQuery, once_each
-from diagnosis.api.problems import FileMissing, NoActiveModelVersion, Refused, TooLarge
+from diagnosis.api.problems import FileMissing, NoActiveModelVersion, Refused
 from diagnosis.api.serializers import (
     ModelVersionSerializer,
     NewScanSerializer,
@@ -64,6 +64,9 @@ def wait_header(*statuses: int, required: bool = False) -> Any:
 
 class Api(generics.GenericAPIView):
     """What all operations share."""
+
+    # `Allow` would name OPTIONS, which is answered with 405: it is for pages of other sites, and those may not call.
+    http_method_names = [name for name in generics.GenericAPIView.http_method_names if name != "options"]
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         """Let no cache keep what somebody was told, unless the operation says otherwise."""
@@ -155,8 +158,9 @@ class Scans(Rows):
     )
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Keep a picture, and ask the model."""
-        if int(request.META.get("CONTENT_LENGTH") or 0) > intake.Limits.from_settings().max_bytes + AROUND_THE_FILE:
-            raise TooLarge
+        limits = intake.Limits.from_settings()
+        if int(request.META.get("CONTENT_LENGTH") or 0) > limits.max_bytes + AROUND_THE_FILE:
+            raise Refused(intake.too_large(limits))
         given = NewScanSerializer(data=once_each(request.data))
         given.is_valid(raise_exception=True)
         image = given.validated_data["image"]

@@ -206,7 +206,8 @@ def test_far_too_large_a_request_is_413_before_it_is_read(alices):
     response = alices.client.post(
         SCANS, b"", "multipart/form-data; boundary=x", headers=alices.headers, CONTENT_LENGTH=str(10**10)
     )
-    problem_of(response, 413, "TOO_LARGE")
+    problem = problem_of(response, 413, "TOO_LARGE")
+    assert " 25 MB" in problem["detail"]
 
 
 def test_a_request_without_a_picture_names_the_field(alices):

@@ -1,5 +1,7 @@
 """Errors: the same shape everywhere under /api/, whoever notices them, and never a page of HTML."""
 
+from uuid import uuid4
+
 import pytest
 from django.db import DatabaseError
 from django.test import Client
@@ -32,7 +34,12 @@ def test_a_missing_slash_sends_no_program_to_another_address(alices, method):
 def test_a_method_that_is_not_there_is_405_and_names_those_that_are(alices, method):
     response = getattr(alices.client, method)(SCANS, headers=alices.headers)
     problem_of(response, 405, "METHOD_NOT_ALLOWED")
-    assert {"GET", "POST"} <= set(response["Allow"].split(", "))
+    assert set(response["Allow"].split(", ")) == {"GET", "HEAD", "POST"}
+
+
+def test_what_is_not_there_is_said_for_people_and_names_no_table(alices):
+    problem = problem_of(alices.get(f"{SCANS}{uuid4()}/"), 404, "NOT_FOUND")
+    assert problem["detail"] == "There is nothing here for you."
 
 
 @pytest.mark.parametrize("accept", ["text/html", "application/xml", "image/png", "nonsense", ""])
