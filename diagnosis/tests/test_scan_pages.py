@@ -69,6 +69,13 @@ def test_the_answer_asks_again_only_while_it_is_open(browser, scan, state):
         assert ("hx-get" in page) is (state not in TERMINAL_STATES)
 
 
+@pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING])
+def test_the_answer_looks_for_the_first_time_before_a_second_is_over(browser, scan, state):
+    prediction_at(state, scan)
+    for page in (detail(browser, scan), status(browser, scan)):
+        assert 'hx-trigger="load delay:300ms, every 1s"' in answer_tag(page)
+
+
 @pytest.mark.parametrize("state", State)
 def test_without_javascript_the_page_reloads_only_while_it_is_open(browser, scan, state):
     prediction_at(state, scan)
