@@ -21,7 +21,7 @@ run: $(VENV)/installed-serve ## Run the site on this machine: make run PORT=8000
 	@exec $(BIN)/python manage.py run_embedded --port $(PORT) --host $(HOST)
 
 test: $(VENV)/installed-dev ## Run all tests: make test ARGS="-k intake"
-	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+	$(BIN)/python -m pytest $(ARGS)
 
 fuzz: $(VENV)/installed-dev ## Change files in search of one that breaks intake: make fuzz SECONDS=3600
 	$(BIN)/python -m diagnosis.tests.fuzz -max_total_time=$(SECONDS) -verbosity=0 $(ARGS)

@@ -1,6 +1,7 @@
 """Synthetic pictures, an untrained network, a tiny trained run: each made once for all tests of ml."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,6 +41,14 @@ def fill_folder(folder: Path, *, patients: int) -> Path:
         cause = "bacteria" if i % 2 else "virus"
         draw_xray(ill=True, seed=1000 + i).save(folder / "PNEUMONIA" / f"person{i}_{cause}_{i}.jpeg")
     return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def single_precision_for_the_next() -> Iterator[None]:
+    """Take back the precision that a training chose for this process: processors with bfloat16 would keep it."""
+    yield
+    if keras := sys.modules.get("keras"):
+        keras.config.set_dtype_policy("float32")
 
 
 @pytest.fixture

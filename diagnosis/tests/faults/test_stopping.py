@@ -26,7 +26,7 @@ def test_a_reading_is_finished_and_the_rest_stays_queued(full, upload_to):
 
 
 @pytest.mark.services
-def test_a_message_of_a_batch_is_finished_too(full, answered_scans_of_full):
+def test_a_message_of_a_batch_is_finished_too_or_stands_back(full, answered_scans_of_full):
     scans, before = answered_scans_of_full, len(full.rows(answered_scans_of_full))
     with full.held("before the record") as is_held:
         full.ask_again(scans)
@@ -34,9 +34,14 @@ def test_a_message_of_a_batch_is_finished_too(full, answered_scans_of_full):
         full.programs["worker"].send_signal(signal.SIGTERM)
 
     assert full.programs["worker"].wait(30) == 0
+    # One of beat's messages may wait behind it: then what was not read yet waits in turn, and costs no attempt.
     rows = full.rows(scans)[before:]
-    assert {(row.state, row.ends, row.attempts) for row in rows} == {("SUCCEEDED", 1, 1)}
+    assert {(row.state, row.ends, row.attempts) for row in rows} <= {("SUCCEEDED", 1, 1), ("QUEUED", 0, 0)}
+
     full.restart_worker()
+
+    rows = full.assert_each_is_answered_once(scans, answers=before // len(scans) + 1)
+    assert {row.attempts for row in rows[before:]} == {1}
 
 
 def test_ctrl_c_in_embedded_mode_finishes_the_reading_and_the_next_start_goes_on(embedded, upload_to):

@@ -4,6 +4,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from django.db import connection
@@ -12,6 +13,7 @@ from bench.site import Site
 from diagnosis import services
 from diagnosis.models import ModelVersion
 from diagnosis.operating import metrics, readiness
+from diagnosis.tests.checkpoints import tiny_checkpoint_in
 
 TOKEN = "a-token-for-prometheus"
 
@@ -27,6 +29,12 @@ class Running:
     def log(self, name: str) -> str:
         """Give what the processes of that name have written so far."""
         return (self.site.folder / f"{name}.log").read_text()
+
+
+@pytest.fixture(scope="package")
+def tiny_checkpoint(tmp_path_factory) -> Path:
+    """A checkpoint for the engine that production uses: on some processors TensorFlow greets in the log."""
+    return tiny_checkpoint_in(tmp_path_factory.mktemp("checkpoint"), graph=True)
 
 
 @pytest.fixture(scope="package")
