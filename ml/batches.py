@@ -43,7 +43,7 @@ class Batches(keras.utils.PyDataset):
             groups.setdefault(example.patient if one_per_patient else str(index), []).append(index)
         self._groups = list(groups.values())
         # By what an epoch shows, so that both labels count the same in it.
-        found = class_weights(examples[group[0]] for group in self._groups)
+        found = class_weights([examples[index] for index in group] for group in self._groups)
         self._class_weights = found if weighted else dict.fromkeys(found, 1.0)
         self.start_epoch(0)
 

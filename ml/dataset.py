@@ -11,6 +11,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -119,10 +120,17 @@ def split_by_patient(examples: Sequence[Example], *, share: float, seed: int) ->
     )
 
 
-def class_weights(examples: Iterable[Example]) -> dict[int, float]:
-    """Weight each label so that both count the same in the loss: n / (2 · n of the label)."""
-    counts = Counter(example.index for example in examples)
-    return {index: counts.total() / (len(LABELS) * count) for index, count in sorted(counts.items())}
+def class_weights(groups: Iterable[Sequence[Example]]) -> dict[int, float]:
+    """Weight each label so that both count the same in the loss: n / (2 · n of the label).
+
+    An epoch shows one picture of each group: of a group with both labels each counts for its share.
+    """
+    shown: dict[int, Fraction] = {}
+    for group in groups:
+        for example in group:
+            shown[example.index] = shown.get(example.index, Fraction()) + Fraction(1, len(group))
+    together = sum(shown.values())
+    return {index: float(together / (len(LABELS) * share)) for index, share in sorted(shown.items())}
 
 
 def data_hash(examples: Iterable[Example]) -> str:

@@ -189,6 +189,18 @@ def test_an_epoch_of_patients_shows_each_once_and_another_picture_the_next_time(
     assert drawn == set(range(10))
 
 
+def test_a_patient_with_both_labels_counts_for_both_by_half():
+    """As owners of reviewed scans do: either label is drawn, and over many epochs both weigh the same."""
+    listed = [("NORMAL", "a"), ("PNEUMONIA", "a"), ("NORMAL", "b"), ("PNEUMONIA", "b"), ("NORMAL", "c")]
+    examples = [Example(Path(f"{i}.jpeg"), label, patient, str(i)) for i, (label, patient) in enumerate(listed)]
+    batches = batches_of(examples, one_per_patient=True)
+    found = {}
+    for epoch in range(20):
+        (_, labels, weights) = epoch_of(batches, epoch)[0]
+        found |= zip(labels.argmax(axis=1).tolist(), weights.tolist(), strict=True)
+    assert found == {0: 0.75, 1: 1.5}
+
+
 def test_without_class_weights_every_picture_counts_the_same(examples):
     shown = epoch_of(batches_of(examples, weighted=False), 0)
     assert np.concatenate([weights for _, _, weights in shown]).tolist() == [1.0] * 10

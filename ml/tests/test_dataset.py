@@ -153,7 +153,7 @@ def test_even_a_tiny_share_holds_out_both_labels(hospital):
 
 def test_class_weights_make_both_labels_count_the_same():
     examples = [example("IM-0001-0001.jpeg")] * 10 + [example("person1_virus_1.jpeg")] * 30
-    weights = class_weights(examples)
+    weights = class_weights([each] for each in examples)
     assert weights == {0: 2.0, 1: pytest.approx(2 / 3)}
     assert 10 * weights[0] == pytest.approx(30 * weights[1])
 

@@ -2,6 +2,9 @@
 
 import csv
 import io
+import os
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -18,9 +21,27 @@ from diagnosis.states import State
 from diagnosis.tests.dicom_files import dicom_file, stored_values
 from diagnosis.tests.factories import model_version_of, person, prediction_at, scan_of
 from diagnosis.tests.pictures import chest_like, encoded
+from diagnosis.tests.servers import PROJECT
+from ml.checkpoint import Checkpoint
 from ml.dataset import data_hash, drop_duplicates, read_folder, split_by_patient
+from ml.tests.conftest import TINY_FLAGS, draw_xray
 
 CHUNKS = b"IHDR", b"IDAT", b"IEND"
+
+# As `python -m ml.train`, with random starting weights and a record of runs of its own.
+TRAIN = """
+import sys
+from pathlib import Path
+import keras
+from ml import runs, train
+from ml.tests.conftest import strengthen
+folder = Path(sys.argv[1])
+convolutions = keras.applications.VGG19(include_top=False, weights=None, input_shape=(32, 32, 3))
+strengthen(convolutions)
+convolutions.save_weights(folder / "vgg19_notop.weights.h5")
+runs.FILE = folder / "runs.csv"
+train.train(train.parse_arguments([*sys.argv[2:], "--weights", str(folder / "vgg19_notop.weights.h5")]))
+"""
 
 
 def exported(folder: Path, *options: str) -> str:
@@ -105,6 +126,24 @@ def test_training_reads_the_folder_and_keeps_each_owner_on_one_side(folder, set_
     training, held_out = split_by_patient(examples, share=0.5, seed=1)
     assert not {each.patient for each in training} & {each.patient for each in held_out}
     assert len(data_hash(examples)) == 64
+
+
+def test_a_network_is_trained_on_the_folder_that_the_export_wrote(folder, tmp_path, rita, sent):
+    for number in range(14):
+        owner = person(f"owner-{number}")
+        for label in ("NORMAL", "PNEUMONIA"):
+            upload = io.BytesIO(encoded(draw_xray(ill=label == "PNEUMONIA", seed=number), "PNG"))
+            reviewed(submit_scan(owner=owner, upload=upload, original_name="chest.png").scan, rita, label)
+    exported(folder)
+    run = tmp_path / "run"
+
+    flags = [f"--data={folder / 'train'}", f"--run={run}", *TINY_FLAGS, "--head-epochs=1", "--fine-tune-epochs=1"]
+    quiet = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+    subprocess.run([sys.executable, "-c", TRAIN, tmp_path, *flags], cwd=PROJECT, env=quiet, check=True)
+
+    trained_on = Checkpoint.read(run / "checkpoint").metadata.training["data"]
+    assert trained_on["hash"] == data_hash(drop_duplicates(read_folder(folder / "train")))
+    assert trained_on["training_patients"] + trained_on["held_out_patients"] == 14
 
 
 def test_an_owner_has_another_number_in_every_export(folder, tmp_path, set_of_four):
