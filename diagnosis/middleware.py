@@ -1,4 +1,4 @@
-"""What every page does: when the storage is away, when somebody tries too often, when an address is none."""
+"""What every page does: when the storage or the cache is away, when somebody tries too often, when an address is none."""
 
 import logging
 from collections.abc import Callable
@@ -7,6 +7,7 @@ from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.template.response import TemplateResponse
+from redis.exceptions import RedisError
 
 from diagnosis.files import StorageAway
 from diagnosis.operating.lines import route_of
@@ -35,6 +36,29 @@ class StorageAwayMiddleware:
             return None
         logger.error("%s: the storage is away. %s", route_of(request), exception)
         response = render(request, "503.html", status=503)
+        response["Retry-After"] = str(RETRY_SECONDS)
+        response["Cache-Control"] = "no-store"
+        return response
+
+
+class CacheAwayMiddleware:
+    """Answer 503 with a sentence where nobody can count tries, which signing in and up can't be without.
+
+    Who is signed in goes on: all else that counts with the cache does without it, and catches this itself.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """Take over what the client of Redis raises."""
+        if not isinstance(exception, RedisError):
+            return None
+        logger.error("%s: the cache is away. %s", route_of(request), exception)
+        response = render(request, "503_accounts.html", status=503)
         response["Retry-After"] = str(RETRY_SECONDS)
         response["Cache-Control"] = "no-store"
         return response

@@ -252,6 +252,7 @@ MIDDLEWARE = [
     # Needs the person who is signed in, and comes before whatever may answer with a page.
     "diagnosis.localisation.PersonsLanguageAndTimeZone",
     "diagnosis.middleware.StorageAwayMiddleware",
+    "diagnosis.middleware.CacheAwayMiddleware",
     "diagnosis.middleware.TooManyTriesMiddleware",
     "diagnosis.middleware.NoNulMiddleware",
 ]

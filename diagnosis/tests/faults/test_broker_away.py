@@ -1,7 +1,11 @@
 """A broker that is away, hangs or comes back empty: uploads are accepted, their pages say so, and they are answered."""
 
+import re
+
+import httpx
 import pytest
 
+from diagnosis.tests.factories import PASSWORD
 from diagnosis.tests.faults.conftest import seeds
 from diagnosis.tests.faults.sites import took
 from diagnosis.tests.people import scans_on
@@ -40,6 +44,23 @@ def test_redis_loses_all_it_has_with_everybody_connected(full, upload_to):
         after = upload_to(full)
 
     full.assert_each_is_answered_once(before + after)
+
+
+@pytest.mark.services
+def test_without_redis_nobody_signs_in_and_the_page_says_so(full, browser_at):
+    signed_in = browser_at(full)
+    with httpx.Client(base_url=full.url, follow_redirects=True, timeout=60) as client:
+        page = client.get("/accounts/login/").text
+        token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page).group(1)
+        fields = {"login": "alice", "password": PASSWORD, "csrfmiddlewaretoken": token}
+        with full.redis.away():
+            refused = client.post("/accounts/login/", data=fields)
+            assert signed_in.client.get("/scans/").status_code == 200
+
+        assert refused.status_code == 503
+        assert "whoever is signed in goes on" in refused.text
+        assert refused.headers["Retry-After"] == "60"
+        assert client.post("/accounts/login/", data=fields).url.path == "/scans/"
 
 
 @pytest.mark.services
