@@ -1,4 +1,4 @@
-"""What every page does: when the storage or the cache is away, when somebody tries too often, when an address is none."""
+"""What every page does: storage or cache away, too many tries, an address that is none."""
 
 import logging
 from collections.abc import Callable
