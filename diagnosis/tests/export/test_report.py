@@ -1,11 +1,13 @@
 """The report of an answer: who may have it, what it says, what it looks like to a program that reads PDF."""
 
 import io
+from collections.abc import Iterator
 
 import pytest
 from django.core.files.storage import FileSystemStorage
 from django.urls import reverse
 from pypdf import PdfReader
+from pypdf.generic import NullObject
 
 from diagnosis import services
 from diagnosis.audit import Action
@@ -136,6 +138,31 @@ def test_a_report_is_one_tagged_page_with_a_title_and_a_language_and_nobodys_nam
     tags = str(root["/Metadata"].get_data())
     assert "<pdfuaid:part>1</pdfuaid:part>" in tags
     assert "<pdfaid:conformance>A</pdfaid:conformance>" in tags
+
+
+def test_a_screen_reader_finds_a_title_headings_and_words_for_each_picture(browser, answered):
+    found = list(tags_of(report(browser, answered).trailer["/Root"]["/StructTreeRoot"]))
+    kinds = [kind for kind, _ in found]
+    assert kinds[0] == "/Document"
+    assert kinds.count("/Title") == 1
+    assert kinds.count("/H1") >= 3
+    assert kinds.index("/Title") < kinds.index("/H1") < kinds.index("/Figure")
+    assert [words for kind, words in found if kind == "/Figure"] == [
+        "The X-ray of this scan, as it was stored",
+        "The same picture under the heatmap: where the model looked",
+    ]
+
+
+def tags_of(node) -> Iterator[tuple[str, str | None]]:
+    """Give the tags of a document in the order of reading, each with its words for those who don't see it."""
+    node = node.get_object()
+    if isinstance(node, list):
+        for each in node:
+            yield from tags_of(each)
+    elif isinstance(node, dict):
+        if "/S" in node:
+            yield node["/S"], node.get("/Alt")
+        yield from tags_of(node.get("/K", NullObject()))
 
 
 def test_the_same_answer_gives_the_same_bytes_until_somebody_reviews_it(browser, answered, rita):
