@@ -21,7 +21,15 @@ RETRY_SECONDS = 60
 TRY_AGAIN_SECONDS = 300
 
 
-class StorageAwayMiddleware:
+# What may be away, by what its client raises: how the log calls it, and the page that says so.
+AWAY = {
+    StorageAway: ("storage", "503.html"),
+    # Nobody can count tries, which signing in and up can't be without. All else does without it, and catches this.
+    RedisError: ("cache", "503_accounts.html"),
+}
+
+
+class AwayMiddleware:
     """Answer 503 with a sentence instead of a fault; no browser keeps that answer in place of the picture."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -31,37 +39,15 @@ class StorageAwayMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """Take over StorageAway alone."""
-        if not isinstance(exception, StorageAway):
-            return None
-        logger.error("%s: the storage is away. %s", route_of(request), exception)
-        response = render(request, "503.html", status=503)
-        response["Retry-After"] = str(RETRY_SECONDS)
-        response["Cache-Control"] = "no-store"
-        return response
-
-
-class CacheAwayMiddleware:
-    """Answer 503 with a sentence where nobody can count tries, which signing in and up can't be without.
-
-    Who is signed in goes on: all else that counts with the cache does without it, and catches this itself.
-    """
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        return self.get_response(request)
-
-    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """Take over what the client of Redis raises."""
-        if not isinstance(exception, RedisError):
-            return None
-        logger.error("%s: the cache is away. %s", route_of(request), exception)
-        response = render(request, "503_accounts.html", status=503)
-        response["Retry-After"] = str(RETRY_SECONDS)
-        response["Cache-Control"] = "no-store"
-        return response
+        """Take over what AWAY names."""
+        for error, (what, page) in AWAY.items():
+            if isinstance(exception, error):
+                logger.error("%s: the %s is away. %s", route_of(request), what, exception)
+                response = render(request, page, status=503)
+                response["Retry-After"] = str(RETRY_SECONDS)
+                response["Cache-Control"] = "no-store"
+                return response
+        return None
 
 
 class TooManyTriesMiddleware:

@@ -251,8 +251,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     # Needs the person who is signed in, and comes before whatever may answer with a page.
     "diagnosis.localisation.PersonsLanguageAndTimeZone",
-    "diagnosis.middleware.StorageAwayMiddleware",
-    "diagnosis.middleware.CacheAwayMiddleware",
+    "diagnosis.middleware.AwayMiddleware",
     "diagnosis.middleware.TooManyTriesMiddleware",
     "diagnosis.middleware.NoNulMiddleware",
 ]
