@@ -27,8 +27,10 @@ ENGINES = {"openvino": "ml.serving_openvino", "tensorflow": "ml.serving"}
 # What one call holds in memory at most.
 BATCH = 16
 
-# Of a stream, by each thread of the network's: one that it reads, one that it finds when that is done.
-TAKEN_AHEAD = 2
+# Of a stream, by each thread of the network's: one that it reads, and others that it finds while the caller is busy
+# with the statements for a few dozen answers. Measured: with 2 it was idle meanwhile; more than 4 gain little, and a
+# person may wait for all that are taken.
+TAKEN_AHEAD = 4
 
 
 class EngineUnavailable(CheckpointError):
@@ -56,7 +58,7 @@ class Engine(ABC):
     def read_each(self, inputs: Iterable[np.ndarray]) -> Iterator[Outputs]:
         """Read (image_size, image_size, 1) grey levels one after the other, in their order; n is 1 in each Outputs.
 
-        Two are taken ahead of the one that is given, so that the network works while the caller does.
+        TAKEN_AHEAD are taken ahead of the one that is given, so that the network works while the caller does.
         """
         taken: deque[Future[Outputs]] = deque()
         with ThreadPoolExecutor(max_workers=1) as network:
