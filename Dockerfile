@@ -33,6 +33,8 @@ ENV PATH=/opt/venv/bin:$PATH \
     STATIC_ROOT=/srv/static
 WORKDIR /srv/site
 COPY . .
+# Once, instead of at each start.
+RUN python -m compileall -q manage.py pneumonia_site diagnosis ml
 
 FROM site AS web
 # Chinese, Japanese and Korean for reports, which bring fonts for the other common scripts along. For backups the programs
@@ -52,5 +54,4 @@ FROM site AS worker
 COPY --from=packages-worker /opt/venv /opt/venv
 ENV TF_CPP_MIN_LOG_LEVEL=2
 USER site
-# Without asking the other workers at the start, which takes a second, or telling them things that nobody reads.
-CMD ["celery", "--quiet", "-A", "pneumonia_site", "worker", "--loglevel", "INFO", "--without-mingle", "--without-gossip"]
+CMD ["python", "manage.py", "run_worker"]

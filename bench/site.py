@@ -95,9 +95,8 @@ class Site:
         var.mkdir(mode=0o700, exist_ok=True)
         ready = var / "worker.ready"
         ready.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "celery", "--quiet", "-A", "pneumonia_site", "worker", "--loglevel", "INFO"]
-        command += ["--without-mingle", "--without-gossip"]
-        with self._running([*command, "--hostname", f"{name}@%h"], name, VAR_DIR=str(var)) as (process, log):
+        command = [sys.executable, "manage.py", "run_worker", "--hostname", f"{name}@%h"]
+        with self._running(command, name, VAR_DIR=str(var)) as (process, log):
             if wait:
                 wait_for(
                     lambda: (ready.exists() and " ready." in log.read_text()) or process.poll() is not None,

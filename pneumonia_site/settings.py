@@ -532,7 +532,7 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker waits for its broker for as long as that is away
 # Sending happens while a person waits for the page: give up within seconds, requeue_stale_predictions makes up for it.
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.2}
-# Every worker serves both, and takes a batch's message only while no person's waits; `celery worker -Q people` keeps
+# Every worker serves both, and takes a batch's message only while no person's waits; `run_worker --queues people` keeps
 # one for people alone. Over Redis the order of the names decides, see queue_order_strategy below; a broker of files
 # gives from the two by turns.
 QUEUE_OF_PEOPLE, QUEUE_OF_BATCHES = "people", "reprocess"

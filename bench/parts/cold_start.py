@@ -1,6 +1,6 @@
 """From the start of a process to its first answer, and the memory it holds then.
 
-A worker is what production starts, `celery worker`; its first answer is that on a prediction that waits in the queue.
+A worker is what production starts, `run_worker`; its first answer is that on a prediction that waits in the queue.
 Beside it: a process that imports TensorFlow, loads the whole network's .h5 and predicts.
 """
 

@@ -95,7 +95,7 @@ class EmbeddedSite:
 
     def signal_worker(self, number: signal.Signals) -> None:
         """Send a signal to each process of the worker."""
-        for pid in self.processes("celery"):
+        for pid in self.processes("run_worker"):
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
 

@@ -41,10 +41,9 @@ class Worker:
         self.environment, self.folder = environment, folder
         self.processes: list[subprocess.Popen] = []
 
-    def start(self) -> None:
+    def start(self, *options: str) -> None:
         """Start it and wait until it takes messages."""
-        command = [sys.executable, "-m", "celery", "-A", "pneumonia_site", "worker", "--loglevel", "INFO"]
-        command += ["--without-mingle", "--without-gossip"]
+        command = [sys.executable, "manage.py", "run_worker", *options]
         environment = os.environ | self.environment
         with (self.folder / f"log-{len(self.processes) + 1}").open("w") as log:
             started = subprocess.Popen(
@@ -298,6 +297,21 @@ def test_a_persons_upload_is_answered_before_the_batch_that_waited_longer(worker
     for prediction in (upload, *batch):
         assert_answered_once(prediction)
     assert upload.claimed_at < min(prediction.claimed_at for prediction in batch)
+
+
+def test_a_worker_for_people_alone_leaves_batches_to_the_others(worker):
+    worker.kill_all()
+    worker.start("--queues", "people")
+    of_a_batch = asked(scan_of(person("bob")), trigger=Trigger.COMMAND)
+    of_a_person = asked(scan_of(person("alice")))
+
+    assert_answered_once(of_a_person)
+    of_a_batch.refresh_from_db()
+    assert of_a_batch.state == State.QUEUED
+
+    worker.kill_all()
+    worker.start()
+    assert_answered_once(of_a_batch)
 
 
 def test_weights_that_were_changed_give_no_answer(worker, tiny_checkpoint, tmp_path):

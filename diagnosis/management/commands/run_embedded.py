@@ -99,10 +99,8 @@ def web(host: str, port: int) -> Program:
 
 
 def worker() -> Program:
-    """The Celery worker; gossip, mingle and heartbeat need a broker that is a server."""
-    command = [sys.executable, "-m", "celery", "-A", "pneumonia_site", "worker", "--loglevel", "INFO"]
-    command += ["--pool", "prefork", "--concurrency", "1"]
-    command += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+    """The worker."""
+    command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "run_worker"]
     return Program("worker", command, is_ready=settings.WORKER_READY_FILE.exists, before_start=put_back_lost_work)
 
 

@@ -227,9 +227,9 @@ class StruckFull(Struck):
 
     name = "full"
     commands = {
-        "web": "gunicorn pneumonia_site.wsgi --workers 2 --worker-class gthread --threads 4 --no-control-socket",
-        "worker": "celery -A pneumonia_site worker --loglevel INFO --without-mingle --without-gossip",
-        "beat": "celery -A pneumonia_site beat --loglevel INFO --pidfile=",
+        "web": "-m gunicorn pneumonia_site.wsgi --workers 2 --worker-class gthread --threads 4 --no-control-socket",
+        "worker": "manage.py run_worker",
+        "beat": "-m celery -A pneumonia_site beat --loglevel INFO --pidfile=",
     }
 
     def __init__(self, var: Path, *, checkpoint: Path) -> None:
@@ -270,7 +270,7 @@ class StruckFull(Struck):
 
     def run(self, program: str) -> None:
         """Start one program."""
-        command = [sys.executable, "-m", *self.commands[program].split()]
+        command = [sys.executable, *self.commands[program].split()]
         command += {"web": ["--bind", f"127.0.0.1:{self.port}"], "beat": ["--schedule", f"{self.var}/schedule"]}.get(
             program, []
         )
