@@ -7,8 +7,8 @@ import io
 import os
 import secrets
 import time
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 from typing import Any
 
@@ -28,6 +28,15 @@ WARM_UP = 20
 
 # From so many scans on one turn is enough, and takes long.
 MANY = 2000
+
+# What happens to each scan, one after the other here; in a batch the network works beside the rest.
+STAGES = {
+    "ask": "asking for the answers",
+    "claim": "claiming them",
+    "read": "reading and decoding the stored inputs",
+    "network": "the network, and what follows from its outputs",
+    "record": "drawing and storing the heatmaps, recording the answers",
+}
 
 # Beyond that many, scans share their files in turn: what is looked at then is memory over a long run.
 DISTINCT = 500
@@ -50,6 +59,7 @@ def measure(report: Report) -> None:
         engines = stack.enter_context(running(["served"], report, checkpoint=checkpoint, folder=folder))
         rates: dict[str, list[float]] = {name: [] for name in ("engine", *WAYS)}
         weights: dict[str, list[dict[str, float]]] = {name: [] for name in WAYS}
+        spent: dict[str, list[float]] = {name: [] for name in STAGES}
         for way in WAYS:
             # Loads the model into this process, and has everything else work once.
             weights[way].append(answer(site, way, min(scans, WARM_UP))[1])
@@ -63,9 +73,24 @@ def measure(report: Report) -> None:
                 rates[way].append(scans / seconds)
                 weights[way].append(weight)
                 forget(way)
+            for stage, seconds in stages("inline", min(scans, DISTINCT)).items():
+                spent[stage].append(1000 * seconds / min(scans, DISTINCT))
+            forget("inline")
             say(f"  turn {turn + 1} of {turns}")
+    tell(report, rates, spent, weights)
+
+
+def tell(
+    report: Report,
+    rates: dict[str, list[float]],
+    spent: dict[str, list[float]],
+    weights: dict[str, list[dict[str, float]]],
+) -> None:
+    """Hand in what was measured in all turns."""
     for name, values in rates.items():
         report.add(name, f"{WAYS.get(name, 'the engine alone, on inputs that are ready')}: scans", "a second", values)
+    for stage, values in spent.items():
+        report.add(f"stage.{stage}", f"a scan in this process, nothing beside it: {STAGES[stage]}", "ms", values)
     # A worker is another process in each turn; the command's own process is the same from the first to the last.
     for moment, place in (("start", 0), ("end", -1)):
         what = f"{WAYS['inline']}: RSS of its process {'after the first scans' if place == 0 else 'at the end'}"
@@ -86,6 +111,43 @@ def answer(site: Site, way: str, scans: int) -> tuple[float, dict[str, float]]:
         began = time.perf_counter()
         call_command("reprocess_scans", *arguments, stdout=io.StringIO())
         return time.perf_counter() - began, memory(processes[0]) if processes else own_memory()
+
+
+def stages(owner: str, scans: int) -> dict[str, float]:
+    """Answer so many scans of `owner` stage by stage, as many at once as a batch does; give the seconds of each."""
+    from diagnosis import services, stream, worker
+    from diagnosis.models import Prediction, Scan
+    from diagnosis.states import Trigger
+
+    version = services.active_model_version()
+    assert version
+    classifier = worker.loaded_classifier(version.folder, version.sha256)
+    seconds = dict.fromkeys(STAGES, 0.0)
+
+    @contextmanager
+    def timed(stage: str) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        seconds[stage] += time.perf_counter() - began
+
+    left = iter(list(Scan.objects.filter(owner__username=owner)[:scans]))
+    while some := list(islice(left, stream.AT_ONCE)):
+        with timed("ask"):
+            asked = services.request_predictions(
+                scans=some, model_version=version, trigger=Trigger.COMMAND, enqueue=False
+            )
+        with timed("claim"):
+            claimed = Prediction.objects.claim_all(
+                [prediction.pk for prediction in asked], model_version=version, task_id="stages"
+            )
+        with timed("read"):
+            readings = [worker.read(prediction, task_id="stages") for prediction in claimed]
+        found = [reading for reading in readings if reading]
+        with timed("network"):
+            classified = list(classifier.classify_each(reading.picture for reading in found))
+        with timed("record"):
+            stream.record_all(list(zip(found, classified, strict=True)), task_id="stages")
+    return seconds
 
 
 def forget(way: str) -> None:

@@ -13,7 +13,7 @@ class Command(BaseCommand):
     It starts sooner: Celery's own command line loads a shell with completion and colours first.
     """
 
-    help = "Answers predictions until it is told to stop. `celery -A pneumonia_site worker` does so too, and has more options."
+    help = "Answers predictions until it is told to stop. `celery -A pneumonia_site worker` has more options."
 
     # Whoever migrated the database has run them, and a worker that starts loads no page.
     requires_system_checks = ()
