@@ -560,6 +560,8 @@ if EMBEDDED:
         "data_folder_out": str(BROKER_DIR / "messages"),
         "control_folder": str(BROKER_DIR / "control"),
         "store_processed": False,
+        # Somebody waits who looks for the answer several times a second; asking a folder costs next to nothing.
+        "polling_interval": 0.2,
     }
     for _folder in ("messages", "control"):
         (BROKER_DIR / _folder).mkdir(parents=True, exist_ok=True)
