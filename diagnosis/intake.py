@@ -41,7 +41,7 @@ from PIL import (  # noqa: F401
 
 from diagnosis.dicom.kept import Facts
 from diagnosis.dicom.reader import DicomReader, is_dicom
-from diagnosis.headers import check_repetition, check_scans
+from diagnosis.headers import MOST_EXIF, check_repetition, check_scans
 from diagnosis.refusals import Refusal, check_sides, damaged, gettext_noop, too_many_pixels
 from ml.preprocess import DISPLAY_LEVELS, canonical_jpeg, eight_bit
 from ml.quality import QualityIssue, is_colour, quality_issues
@@ -69,6 +69,9 @@ PNG_COMPRESS_LEVEL = 1
 
 # libwebp holds the picture four times while it decodes; with fewer pixels it needs no more memory than the others.
 WEBP_SHARE = 0.7
+
+# Pixels of all tiles of a TIFF, in such as are accepted for a picture.
+MOST_AROUND = 2
 
 # Rows that are converted at once, so that a large 32-bit picture is never held twice.
 BAND_ROWS = 256
@@ -264,8 +267,10 @@ def _check_header(picture: ImageFile.ImageFile, limits: Limits) -> None:
         raise Refusal("SEVERAL_PAGES", "This file has several pages or frames; export the X-ray as one single picture.")
     if any(tile.codec_name == "bmp_rle" for tile in picture.tile):
         raise Refusal("UNSUPPORTED_COMPRESSION", RUN_LENGTHS)
-    tile = _tiff_tag(picture, TiffImagePlugin.TILEWIDTH, 0) * _tiff_tag(picture, TiffImagePlugin.TILELENGTH, 0)
-    if tile > limits.max_pixels:
+    across, down = (_tiff_tag(picture, tag, 0) for tag in (TiffImagePlugin.TILEWIDTH, TiffImagePlugin.TILELENGTH))
+    # Each tile is decoded whole, also where it reaches far out of the picture.
+    tiles = -(-width // across) * -(-height // down) if across and down else 0
+    if across * down > limits.max_pixels or tiles * across * down > MOST_AROUND * limits.max_pixels:
         raise too_many_pixels(TILES_TOO_LARGE)
 
 
@@ -335,12 +340,19 @@ def _bands(picture: Image.Image) -> Iterator[tuple[int, np.ndarray]]:
 
 def _upright(grey: Image.Image, picture: Image.Image) -> Image.Image:
     """Turn `grey` as the metadata of the `picture` it was made from demands; unreadable metadata demands nothing."""
+    for key in [key for key, value in picture.info.items() if _is_long(value)]:
+        del picture.info[key]
     try:
         orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:
         logger.info("Ignored metadata that can't be decoded", exc_info=True)
         return grey
     return grey.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else grey
+
+
+def _is_long(value: Any) -> bool:
+    """Tell whether metadata is longer than any that says how to turn a picture; Pillow makes objects of its numbers."""
+    return isinstance(value, str | bytes) and len(value) > MOST_EXIF
 
 
 def _png(grey: Image.Image) -> bytes:

@@ -71,9 +71,16 @@ def _as_many_as_allowed() -> Iterator[HostileFile]:
             ANSWER,
             lambda m=mode, f=file_format, o=options: encoded(Image.new(m, (SIDE, SIDE)), f, **o),
         )
+    yield HostileFile("largest JPEG of noise", ANSWER, _noise)
     yield HostileFile(
         "largest WebP", ANSWER, lambda: encoded(Image.new("RGBA", (4732, 4732), (3, 4, 5, 6)), "WEBP", lossless=True)
     )
+
+
+def _noise() -> bytes:
+    """Give a progressive JPEG whose every coefficient costs something."""
+    levels = np.random.default_rng(1).integers(0, 30, (SIDE, SIDE, 4), np.uint8)
+    return encoded(Image.frombytes("CMYK", (SIDE, SIDE), levels.tobytes()), "JPEG", progressive=True, quality=30)
 
 
 def _pieces() -> Iterator[HostileFile]:
@@ -109,11 +116,16 @@ def _pieces() -> Iterator[HostileFile]:
         "TOO_INTRICATE",
         lambda: tiff(grey_tiff(100, t273=(4, strips, 8 + few), t278=(4, 1, 1), t279=(4, strips, 8 + few)), offsets),
     )
-    yield HostileFile(
-        "TIFF with 200 entries that share 20 MB",
-        ANSWER,
-        lambda: tiff(grey_tiff(100) | {40_000 + n: (7, 20_000_000, 8) for n in range(200)}, bytes(20_000_100)),
-    )
+    for reader, packed in (("Pillow", 1), ("libtiff", 8)):
+        yield HostileFile(
+            f"TIFF with 200 entries that share 20 MB, read by {reader}",
+            "DAMAGED",
+            lambda packed=packed: tiff(
+                grey_tiff(100, t259=(3, 1, packed)) | {40_000 + n: (7, 20_000_000, 8) for n in range(200)},
+                zlib.compress(bytes(10_000)) + bytes(20_000_100),
+            ),
+        )
+    yield HostileFile("TIFF with tiles that reach far out of it", "TOO_MANY_PIXELS", _tall_tiles)
     for kind, compression, strip in (
         ("empty blocks", 8, b"\x78\x9c" + b"\0\0\0\xff\xff" * 200_000 + zlib.compress(bytes(64))[2:]),
         ("pauses", 32773, b"\x80" * 1_000_000 + b"\xc1\0"),
@@ -123,8 +135,70 @@ def _pieces() -> Iterator[HostileFile]:
             "DAMAGED",
             lambda compression=compression, strip=strip: shared_strip(compression, strip),
         )
+    yield from _metadata()
     yield HostileFile("TIFF of JPEG with 90 scans", "DAMAGED", _tiff_of_scans)
+    yield HostileFile("JPEG with arithmetic coding", "UNSUPPORTED_COMPRESSION", _arithmetic_jpeg, "a.jpg")
     yield HostileFile("BMP of run lengths", "UNSUPPORTED_COMPRESSION", _run_lengths, "a.bmp")
+
+
+def _metadata() -> Iterator[HostileFile]:
+    """Give files of little else than what is told of a picture, which Pillow copies, unpacks or makes objects of."""
+    jpeg = progressive_jpeg(100, more=0)
+    exif = jpeg_segment(0xE1, b"Exif\0\0" + bytes(2500))
+    yield HostileFile(
+        "JPEG with 9,000 pieces of EXIF", "TOO_INTRICATE", lambda: jpeg[:2] + exif * 9000 + jpeg[2:], "a.jpg"
+    )
+    blocks = jpeg_segment(0xED, b"Photoshop 3.0\0" + b"8BIM\3\xe8\0\0\0\0\0\0" * 5400)
+    yield HostileFile(
+        "JPEG with 2 million blocks of Photoshop", ANSWER, lambda: jpeg[:2] + blocks * 390 + jpeg[2:], "a.jpg"
+    )
+    profile = png_chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(2**20), 9))
+    yield HostileFile("PNG with 20,000 colour profiles", "TOO_INTRICATE", lambda: small_png(before=profile * 20_000))
+    numbers = np.arange(1, 6_000_001, dtype="<u4").tobytes()  # Python keeps small ones ready
+    for kind, unit, orientation in (("numbers", 4, 4), ("fractions", 8, 5)):
+        entry = (orientation, len(numbers) // unit, 26)
+        in_png = b"II*\0\x08\0\0\0\x01\0" + struct.pack("<HHLLL", 0x112, *entry, 0) + numbers
+        yield HostileFile(
+            f"PNG whose EXIF is 24 MB of {kind}",
+            ANSWER,
+            lambda in_png=in_png: small_png(before=png_chunk(b"eXIf", in_png)),
+        )
+        yield HostileFile(
+            f"TIFF whose orientation is 24 MB of {kind}",
+            "TOO_INTRICATE",
+            lambda entry=entry: tiff(grey_tiff(100) | {0x112: (*entry[:2], 10_008)}, bytes(10_000) + numbers),
+        )
+    text = b"Raw profile type exif\0\n\n\n" + b"00\n" * 8_000_000
+    yield HostileFile("PNG whose EXIF is 24 MB of text", ANSWER, lambda: small_png(before=png_chunk(b"tEXt", text)))
+
+
+def jpeg_segment(marker: int, content: bytes) -> bytes:
+    """Give a segment of a JPEG."""
+    return struct.pack(">BBH", 0xFF, marker, len(content) + 2) + content
+
+
+def _arithmetic_jpeg() -> bytes:
+    """Give a progressive JPEG of some hundred bytes, whose decoder makes decisions of nothing, 30 times over."""
+    parts = bytes([1, 0x11, 0, 2, 0x11, 0, 3, 0x11, 0])
+    start = jpeg_segment(0xDB, b"\0" + b"\1" * 64) + jpeg_segment(0xCA, struct.pack(">BHHB", 8, SIDE, SIDE, 3) + parts)
+    scans = jpeg_segment(0xDA, b"\3\1\0\2\0\3\0\0\0\r") + bytes(10)
+    for n in range(29):
+        low = 13 - n // 3
+        high = 0 if n < 3 else low + 1
+        scans += jpeg_segment(0xDA, bytes([1, n % 3 + 1, 0, 1, 63, high << 4 | low])) + bytes(10)
+    return b"\xff\xd8" + start + scans + b"\xff\xd9"
+
+
+def _tall_tiles() -> bytes:
+    """Give a TIFF of 32 million pixels in columns of tiles, each of as many pixels, nearly all below the picture."""
+    tall, columns = 1_999_984, -(-SIDE // 16)
+    packed = zlib.compress(bytes(16 * tall), 9)
+    packed += bytes(-len(packed) % 4)
+    start = 8 + columns * len(packed)
+    offsets = struct.pack(f"<{columns}L", *(8 + n * len(packed) for n in range(columns)))
+    entries = {tag: entry for tag, entry in grey_tiff(SIDE, t259=(3, 1, 8)).items() if tag not in (273, 278, 279)}
+    entries |= {322: (4, 1, 16), 323: (4, 1, tall), 324: (4, columns, start), 325: (4, columns, start + len(offsets))}
+    return tiff(entries, packed * columns + offsets + struct.pack("<L", len(packed)) * columns)
 
 
 def progressive_jpeg(side: int, *, more: int) -> bytes:
