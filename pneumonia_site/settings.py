@@ -200,13 +200,16 @@ else:
     CELERY_BROKER_URL = _required("CELERY_BROKER_URL")
     if not CELERY_BROKER_URL.startswith(("redis://", "rediss://")):
         raise ImproperlyConfigured("CELERY_BROKER_URL has to be a Redis URL; it looks like redis://host:6379/0.")
+    # Redis answers within a millisecond. One that hangs costs an upload five such time-outs, and a person waits for
+    # them; a worker, for whom nobody waits, has none (pneumonia_site/celery.py).
+    REDIS_SECONDS = 1
     CACHES = {
         "default": {
             "BACKEND": "django.core.cache.backends.redis.RedisCache",
             "LOCATION": os.environ.get("CACHE_URL", "").strip()
             or urlsplit(CELERY_BROKER_URL)._replace(path="/1").geturl(),
             "KEY_PREFIX": "pneumonia_site",
-            "OPTIONS": {"socket_connect_timeout": 2, "socket_timeout": 2},
+            "OPTIONS": {"socket_connect_timeout": 2, "socket_timeout": REDIS_SECONDS},
         }
     }
 
@@ -570,7 +573,7 @@ else:
         "queue_order_strategy": "sorted",
         "visibility_timeout": round(1.1 * PREDICTION_HARD_TIME_LIMIT),
         "socket_connect_timeout": 2,
-        "socket_timeout": 5,
+        "socket_timeout": REDIS_SECONDS,
         "max_retries": 1,
         "interval_start": 0,
         "interval_step": 0.2,

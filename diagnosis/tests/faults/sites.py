@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import httpx
 import psycopg2
 
 from diagnosis.tests.embedded import FULL_MODE_ONLY, EmbeddedSite
@@ -346,6 +347,14 @@ def took(what: Callable[[], Any]) -> float:
     began = time.monotonic()
     what()
     return time.monotonic() - began
+
+
+def answers(site: Struck) -> bool:
+    """Tell whether the web server answers."""
+    try:
+        return httpx.get(f"{site.url}/healthz", timeout=5).status_code == 200
+    except httpx.HTTPError:
+        return False
 
 
 def own_copy(checkpoint: Path, folder: Path) -> Path:

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from diagnosis.tests.faults.conftest import seeds
+from diagnosis.tests.faults.sites import answers
 from diagnosis.tests.servers import wait_for
 
 
@@ -70,10 +71,3 @@ def test_the_whole_web_server_is_killed_and_comes_back(site, browser_at, upload_
 
     site.assert_each_is_answered_once(scans + upload_to(site))
     assert site.web_master() != master
-
-
-def answers(site) -> bool:
-    try:
-        return httpx.get(f"{site.url}/healthz", timeout=5).status_code == 200
-    except httpx.HTTPError:
-        return False
