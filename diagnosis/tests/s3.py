@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import boto3
 from moto.server import ThreadedMotoServer
@@ -49,6 +50,13 @@ class Bucket:
         """Delete all that is in it."""
         for name in self.names():
             self.client.delete_object(Bucket=NAME, Key=name)
+
+
+def storage_at(url: str, **changes: Any) -> dict[str, Any]:
+    """Give the default of STORAGES for the bucket at this address, with these options changed."""
+    options = {"bucket_name": NAME, "location": PREFIX, "endpoint_url": url, "addressing_style": "path"}
+    options["object_parameters"] = {"ServerSideEncryption": "AES256"}
+    return {"BACKEND": "diagnosis.bucket.BucketStorage", "OPTIONS": options | changes}
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from diagnosis.states import FailureReason, State
 from diagnosis.tests.archive_files import zipped
 from diagnosis.tests.factories import active_model_version, answer_queued, prediction_at, scan_of
 from diagnosis.tests.pictures import chest_like, chest_like_16_bit, encoded
-from diagnosis.tests.s3 import KEYS, NAME, PREFIX, Bucket, nobody_there, s3_server
+from diagnosis.tests.s3 import KEYS, NAME, PREFIX, Bucket, nobody_there, s3_server, storage_at
 
 pytestmark = pytest.mark.django_db
 
@@ -37,10 +37,7 @@ def use(settings, monkeypatch):
         monkeypatch.setenv(name, value)
 
     def use(url: str, **changes) -> None:
-        options = {"bucket_name": NAME, "location": PREFIX, "endpoint_url": url, "addressing_style": "path"}
-        options["object_parameters"] = {"ServerSideEncryption": "AES256"}
-        storage = {"BACKEND": "diagnosis.bucket.BucketStorage", "OPTIONS": options | changes}
-        settings.STORAGES = settings.STORAGES | {"default": storage}
+        settings.STORAGES = settings.STORAGES | {"default": storage_at(url, **changes)}
 
     return use
 

@@ -1,5 +1,6 @@
 """The site in full, as it runs in production: gunicorn with two processes, a worker, real PostgreSQL and Redis."""
 
+import io
 import socket
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,9 +12,13 @@ from django.db import connection
 
 from bench.site import Site
 from diagnosis import services
-from diagnosis.models import ModelVersion
+from diagnosis.models import AuditEvent, ModelVersion, Prediction, Scan
 from diagnosis.operating import metrics, readiness
+from diagnosis.states import FailureReason, State
 from diagnosis.tests.checkpoints import tiny_checkpoint_in
+from diagnosis.tests.factories import prediction_at, scan_of
+from diagnosis.tests.operating.elsewhere import Elsewhere, execute
+from diagnosis.tests.pictures import chest_like, encoded
 
 TOKEN = "a-token-for-prometheus"
 
@@ -86,3 +91,28 @@ def silent_port() -> Iterator[int]:
     """The port of a server that takes connections and never says a word, as one that is paused."""
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
         yield server.getsockname()[1]
+
+
+@pytest.fixture
+def used(alice, rita, version, fake_classifier, run_tasks_inline) -> list[Scan]:
+    """Scans of a site that was used: answered with heatmaps, failed, reviewed, looked at."""
+    scans = []
+    for seed in range(3):
+        given = io.BytesIO(encoded(chest_like(200, 200, seed=seed), "JPEG"))
+        scans.append(services.submit_scan(owner=alice, upload=given, original_name="chest.jpg", reference="é").scan)
+    prediction_at(State.FAILED, scan_of(alice), reason=FailureReason.TIMED_OUT)
+    answered = Prediction.objects.filter(state=State.SUCCEEDED)
+    assert answered.exclude(heatmap="").count() == 3
+    services.record_review(prediction=answered[0], reviewer=rita, label="NORMAL", note="seen")
+    services.issue_token(user=alice, lifetime=None)
+    assert AuditEvent.objects.exists()
+    return scans
+
+
+@pytest.fixture
+def elsewhere(tmp_path) -> Iterator[Elsewhere]:
+    """Another database and folder."""
+    made = Elsewhere(tmp_path / "elsewhere")
+    made.empty()
+    yield made
+    execute(f"DROP DATABASE {made.name} WITH (FORCE)")

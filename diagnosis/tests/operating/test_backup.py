@@ -15,12 +15,10 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from diagnosis import services
-from diagnosis.models import AuditEvent, Prediction, Scan
 from diagnosis.operating import dumps
 from diagnosis.operating.backup import MANIFEST, SUMS
-from diagnosis.states import FailureReason, State
 from diagnosis.tests.embedded import FULL_MODE_ONLY
-from diagnosis.tests.factories import prediction_at, scan_of
+from diagnosis.tests.operating.elsewhere import rows
 from diagnosis.tests.pictures import chest_like, encoded
 from diagnosis.tests.servers import PROJECT
 
@@ -34,76 +32,6 @@ alice = User.objects.get(username="alice")
 submission = services.submit_scan(owner=alice, upload=open(sys.argv[1], "rb"), original_name="new.jpg")
 assert submission.is_new
 """
-
-
-@pytest.fixture
-def used(alice, rita, version, fake_classifier, run_tasks_inline) -> list[Scan]:
-    """Scans of a site that was used: answered with heatmaps, failed, reviewed, looked at."""
-    scans = []
-    for seed in range(3):
-        given = io.BytesIO(encoded(chest_like(200, 200, seed=seed), "JPEG"))
-        scans.append(services.submit_scan(owner=alice, upload=given, original_name="chest.jpg", reference="é").scan)
-    prediction_at(State.FAILED, scan_of(alice), reason=FailureReason.TIMED_OUT)
-    answered = Prediction.objects.filter(state=State.SUCCEEDED)
-    assert answered.exclude(heatmap="").count() == 3
-    services.record_review(prediction=answered[0], reviewer=rita, label="NORMAL", note="seen")
-    services.issue_token(user=alice, lifetime=None)
-    assert AuditEvent.objects.exists()
-    return scans
-
-
-class Elsewhere:
-    """Another database of the same server and another folder for files, empty."""
-
-    def __init__(self, folder: Path) -> None:
-        self.media = folder / "media"
-        self.name = "restored"
-        database = connection.settings_dict | {"NAME": self.name}
-        self.environment = os.environ | {
-            "DATABASE_URL": "postgres://{USER}:{PASSWORD}@{HOST}:{PORT}/{NAME}".format(**database),
-            "MEDIA_ROOT": str(self.media),
-            "VAR_DIR": str(folder),
-        }
-
-    def manage(self, *arguments: str | Path) -> subprocess.CompletedProcess:
-        """Run a command there."""
-        return subprocess.run(
-            [sys.executable, "manage.py", *map(str, arguments)],
-            cwd=PROJECT,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-
-
-def execute(statement: str) -> None:
-    parameters = connection.get_connection_params() | {"dbname": "postgres"}
-    with closing(psycopg2.connect(**parameters)) as server:
-        server.autocommit = True
-        server.cursor().execute(statement)
-
-
-@pytest.fixture
-def elsewhere(tmp_path):
-    made = Elsewhere(tmp_path / "elsewhere")
-    execute(f"DROP DATABASE IF EXISTS {made.name}")
-    execute(f"CREATE DATABASE {made.name}")
-    yield made
-    execute(f"DROP DATABASE {made.name} WITH (FORCE)")
-
-
-def rows(database: str) -> dict[str, list[str]]:
-    """Give every row of every table, as text."""
-    with closing(psycopg2.connect(**connection.get_connection_params() | {"dbname": database})) as there:
-        cursor = there.cursor()
-        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename")
-        tables = [name for (name,) in cursor.fetchall()]
-        found = {}
-        for table in tables:
-            cursor.execute(f'SELECT t::text FROM "{table}" AS t ORDER BY 1')
-            found[table] = [text for (text,) in cursor.fetchall()]
-        return found
 
 
 def files(folder: Path) -> dict[str, str]:
