@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from allauth.account.models import EmailConfirmationHMAC
@@ -89,7 +90,7 @@ def address_of(route: str, house: House) -> str:
 
 def sent_to(route: str, house: House) -> dict:
     """Give the fields by which a form at `route` does its work."""
-    picture = SimpleUploadedFile("new.png", encoded(chest_like(150, 150, seed=3), "PNG"))
+    picture = SimpleUploadedFile("new.png", new_picture())
     alice = house.people["owner"]
     new = {"password1": "another horse, another battery", "password2": "another horse, another battery"}
     fields = {
@@ -143,6 +144,12 @@ def sent_to(route: str, house: House) -> dict:
     return {}
 
 
+@cache
+def new_picture() -> bytes:
+    """Give a picture that nobody has uploaded yet."""
+    return encoded(chest_like(150, 150, seed=3), "PNG")
+
+
 @contextmanager
 def undone() -> Iterator[None]:
     """Take back what was done to the database meanwhile."""
@@ -158,7 +165,7 @@ def ask(
 
     A form is sent with `data`, by default with what makes it do its work.
     """
-    client = house.client_of("anonymous" if door.is_api else name, checks_forgery=checks_forgery)
+    client = house.visitor("anonymous" if door.is_api else name, checks_forgery=checks_forgery)
     headers = house.bearer_of(name) if door.is_api else {}
     if door.method == "POST" and data is None:
         data = sent_to(door.route, house)

@@ -18,6 +18,7 @@ def test_no_address_of_the_url_conf_is_left_out():
 
 
 def test_each_person_is_answered_as_the_table_says_and_who_is_refused_changes_nothing(house, sent, mailoutbox):
+    house.sign_all_in()
     before, wrong = house.belongings(), {}
     for door in doors():
         for name in NAMES:
@@ -32,6 +33,7 @@ def test_each_person_is_answered_as_the_table_says_and_who_is_refused_changes_no
 
 
 def test_what_the_table_does_not_name_is_no_method_of_the_address(house):
+    house.sign_all_in()
     wrong = {}
     for route in sorted(set(routes())):
         named = {door.method for door in doors() if door.route == route}

@@ -9,6 +9,7 @@ WRITING = [door for door in doors() if door.method == "POST" and not door.is_api
 
 
 def test_a_forged_request_is_refused_everywhere_and_changes_nothing(house, sent, mailoutbox):
+    house.sign_all_in()
     before, wrong, tried = house.belongings(), {}, 0
     for door in WRITING:
         for name in filter(door.opens_for, ("anonymous", "owner", "superuser")):

@@ -64,6 +64,7 @@ def complaints(response) -> list[str]:
 
 
 def test_every_answer_forbids_inline_scripts_frames_guessed_types_and_devices(house, sent, mailoutbox):
+    house.sign_all_in()
     wrong, types = {}, {}
     for door in doors():
         # Who is let in, and who is not.

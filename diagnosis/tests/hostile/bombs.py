@@ -13,7 +13,7 @@ from diagnosis.tests.pictures import encoded
 
 SIDE = 5656  # 31,990,336 pixels: just within INTAKE_MAX_PIXELS
 FAR = 20_000
-TOO_LARGE = (9000, 9000)
+NUMBERS = np.arange(1, 6_000_001, dtype="<u4").tobytes()  # Python keeps small ones ready, so that they cost nothing
 
 
 def files() -> Iterator[HostileFile]:
@@ -154,22 +154,26 @@ def _metadata() -> Iterator[HostileFile]:
     )
     profile = png_chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(2**20), 9))
     yield HostileFile("PNG with 20,000 colour profiles", "TOO_INTRICATE", lambda: small_png(before=profile * 20_000))
-    numbers = np.arange(1, 6_000_001, dtype="<u4").tobytes()  # Python keeps small ones ready
-    for kind, unit, orientation in (("numbers", 4, 4), ("fractions", 8, 5)):
-        entry = (orientation, len(numbers) // unit, 26)
-        in_png = b"II*\0\x08\0\0\0\x01\0" + struct.pack("<HHLLL", 0x112, *entry, 0) + numbers
-        yield HostileFile(
-            f"PNG whose EXIF is 24 MB of {kind}",
-            ANSWER,
-            lambda in_png=in_png: small_png(before=png_chunk(b"eXIf", in_png)),
-        )
+    for kind, size, code in (("numbers", 4, 4), ("fractions", 8, 5)):
+        entry = (code, len(NUMBERS) // size)
+        yield HostileFile(f"PNG whose EXIF is 24 MB of {kind}", ANSWER, lambda entry=entry: _exif_in_png(*entry))
         yield HostileFile(
             f"TIFF whose orientation is 24 MB of {kind}",
             "TOO_INTRICATE",
-            lambda entry=entry: tiff(grey_tiff(100) | {0x112: (*entry[:2], 10_008)}, bytes(10_000) + numbers),
+            lambda entry=entry: tiff(grey_tiff(100) | {0x112: (*entry, 10_008)}, bytes(10_000) + NUMBERS),
         )
-    text = b"Raw profile type exif\0\n\n\n" + b"00\n" * 8_000_000
-    yield HostileFile("PNG whose EXIF is 24 MB of text", ANSWER, lambda: small_png(before=png_chunk(b"tEXt", text)))
+    text = b"Raw profile type exif\0\n\n\n"
+    yield HostileFile(
+        "PNG whose EXIF is 24 MB of text",
+        ANSWER,
+        lambda: small_png(before=png_chunk(b"tEXt", text + b"00\n" * 8_000_000)),
+    )
+
+
+def _exif_in_png(code: int, count: int) -> bytes:
+    """Give a PNG whose orientation is all NUMBERS."""
+    exif = b"II*\0\x08\0\0\0\x01\0" + struct.pack("<HHLLL", 0x112, code, count, 26, 0) + NUMBERS
+    return small_png(before=png_chunk(b"eXIf", exif))
 
 
 def jpeg_segment(marker: int, content: bytes) -> bytes:
