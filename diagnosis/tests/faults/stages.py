@@ -24,6 +24,9 @@ PICTURES = {LETHAL, HUNGRY}
 # While an order of this name is there, nothing can be stored: for machines where no small disk can be mounted.
 DISK_IS_FULL = "the disk is full"
 
+# For so long a process sends nothing when its broker was away; the site's own half a minute would outlast the test.
+REST_SECONDS = 5
+
 # As many at once as a group of a batch's message: few scans make several groups.
 AT_ONCE = 3
 
@@ -38,10 +41,11 @@ def install() -> None:
     from django.core.files.storage import FileSystemStorage
     from kombu.transport.filesystem import Channel
 
-    from diagnosis import stream, supervisor, worker
+    from diagnosis import queues, stream, supervisor, worker
     from diagnosis.services import predictions, scans
 
     supervisor.LONGEST_DELAY = 1
+    queues.REST_SECONDS = REST_SECONDS
     needs_room(FileSystemStorage, "_save", OSError)
     needs_room(Channel, "_put", ChannelError)
 

@@ -1,6 +1,8 @@
 """A broker that is away, hangs or comes back empty: uploads are accepted, their pages say so, and they are answered."""
 
 import re
+import time
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -8,13 +10,21 @@ import pytest
 from diagnosis.tests.factories import PASSWORD
 from diagnosis.tests.faults.conftest import seeds
 from diagnosis.tests.faults.sites import answers, took
+from diagnosis.tests.faults.stages import REST_SECONDS
 from diagnosis.tests.people import scans_on
 from diagnosis.tests.servers import wait_for
 
 WORDS = "Your scan is kept. It is read by itself as soon as that part is back"
 
-# What it takes is five time-outs of a second: one of the throttle, three of the message, one of the look at the page.
-PATIENCE = 8
+# It takes five time-outs of a second: one of the throttle, three of the message, one of the look at the page.
+PATIENCE = 10
+
+
+@pytest.fixture(scope="module", autouse=True)
+def the_next_tests_messages_are_sent() -> Iterator[None]:
+    """Leave sites behind that try their broker again."""
+    yield
+    time.sleep(REST_SECONDS)
 
 
 def says_so(browser, scan: str) -> bool:
