@@ -61,7 +61,7 @@ class Person:
     def upload_and_wait(self, picture: bytes, *, every: float | None = None) -> Answered:
         """Upload a JPEG and wait until its page shows the answer.
 
-        It asks again as often as the page's own markup says, or after `every` seconds, to learn when it was there.
+        It asks again when the page says, as site.js does, or after `every` seconds, to learn when it was there.
         """
         began = time.perf_counter()
         state = self.until_answered(self.upload(picture), every=every)
@@ -70,10 +70,14 @@ class Person:
     def until_answered(self, shown: str, *, every: float | None = None) -> str:
         """Wait until the page that an upload led to shows the answer, as upload_and_wait does; give its state."""
         began = time.perf_counter()
+        news: httpx.Response | None = None
         while (state := _state(shown)) in OPEN:
             if time.perf_counter() - began > PATIENCE_SECONDS:
                 raise TimeoutError(f"It is still {state} after {PATIENCE_SECONDS} s.")
-            address, wait = _next_look(shown)
+            if news is None or news.status_code == httpx.codes.OK:
+                address, wait = _next_look(shown)
+            else:
+                wait = float(news.headers["Retry-After"])
             time.sleep(wait if every is None else every)
             news = self.client.get(address)
             news.raise_for_status()
