@@ -343,9 +343,13 @@
     }
 
     windowByDragging() {
-      this.isWindowing = !this.isWindowing;
-      this.button("windowByDragging").setAttribute("aria-pressed", this.isWindowing);
-      this.live.classList.toggle("is-windowing", this.isWindowing);
+      this.setWindowing(!this.isWindowing);
+    }
+
+    setWindowing(isWindowing) {
+      this.isWindowing = isWindowing;
+      this.button("windowByDragging").setAttribute("aria-pressed", isWindowing);
+      this.live.classList.toggle("is-windowing", isWindowing);
       this.shareGestures();
     }
 
@@ -365,6 +369,7 @@
     reset() {
       this.fit();
       this.invertAll(false);
+      for (const viewer of this.together()) viewer.setWindowing(false);
       if (!this.levels) return;
       this.choose(this.usual);
       this.settle();

@@ -24,6 +24,8 @@ pytestmark = [
 ]
 
 WIDTH, HEIGHT = 800, 640
+# Takes a line more than others.
+LONG_NAME = "vgg-one, trained once more on the pictures of two further hospitals"
 
 
 @pytest.fixture(scope="module")
@@ -194,10 +196,19 @@ def test_dragging_windows_once_that_is_chosen_by_button_or_key_and_moves_nothing
     live(viewer).press("ArrowDown")
     assert float(viewer.get_by_label("Window centre").input_value()) > center + 20
 
+    viewer.get_by_role("button", name="Reset").click()
+
+    expect(viewer.get_by_role("button", name="Window by dragging")).to_have_attribute("aria-pressed", "false")
+    await_seen(viewer, 90, 110)
+    # The arrows window no more.
+    center = viewer.get_by_label("Window centre").input_value()
+    live(viewer).press("ArrowDown")
+    expect(viewer.get_by_label("Window centre")).to_have_value(center)
+
 
 def test_an_earlier_answer_lies_beside_the_latest_and_both_move_window_and_invert_together(page, alice):
     scan = scan_with(alice, halves(90, 110))
-    old = prediction_at(State.SUCCEEDED, scan, model_version_of(name="vgg-one"), probability=0.2, has_heatmap=True)
+    old = prediction_at(State.SUCCEEDED, scan, model_version_of(name=LONG_NAME), probability=0.2, has_heatmap=True)
     new = prediction_at(State.SUCCEEDED, scan, model_version_of(name="vgg-two"), probability=0.8, has_heatmap=True)
     page.goto(scan.get_absolute_url())
     page.get_by_label("Side by side with an earlier answer").select_option(str(old.pk))
@@ -205,6 +216,7 @@ def test_an_earlier_answer_lies_beside_the_latest_and_both_move_window_and_inver
     open_scan(page, scan, f"?beside={old.pk}")
 
     left, right = page.locator("[data-viewer]").all()
+    assert live(left).bounding_box()["y"] == live(right).bounding_box()["y"]
     for viewer, prediction, words in ((left, new, ("80.0", "vgg-two")), (right, old, ("20.0", "vgg-one"))):
         assert str(prediction.pk) in viewer.locator(".heatmap image").get_attribute("href")
         for word in words:
