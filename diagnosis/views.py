@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from functools import wraps
 from typing import Any, BinaryIO, cast
 from uuid import UUID
 
@@ -115,8 +116,25 @@ def scan_list(request: HttpRequest) -> HttpResponse:
     return render(request, "diagnosis/scan_list.html", context)
 
 
+def leads_scripts_on(view: View) -> View:
+    """Tell a script that sends a form where to lead the browser.
+
+    A redirect it would follow itself, and fetch the page with the messages on it before the browser does.
+    """
+
+    @wraps(view)
+    def led(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        response = view(request, *args, **kwargs)
+        if response.status_code == 302 and request.headers.get("HX-Request"):
+            return HttpResponse(status=204, headers={"HX-Redirect": response.headers["Location"]})
+        return response
+
+    return led
+
+
 @require_http_methods(["GET", "HEAD", "POST"])
 @private_page
+@leads_scripts_on
 def scan_new(request: HttpRequest) -> HttpResponse:
     """Take new scans. What is good is kept, whatever else came with it."""
     if request.method != "POST":
