@@ -258,6 +258,8 @@ def problems_of(page: Page, axe: Axe, window: dict) -> list[str]:
     wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     if wider > 0:
         found.append(f"is {wider} pixels wider than the window")
+    if page.evaluate(CUT_OFF):
+        found.append(f"cuts captions off: {page.evaluate(CUT_OFF)}")
     loose = page.evaluate(LOOSE)
     if loose:
         found.append(f"names descriptions that are not there: {loose}")
@@ -277,6 +279,11 @@ def complete(page: Page) -> None:
 # What scripts bring after the page itself: the viewer of an X-ray, and the operations of the API.
 COMPLETE = """[...document.querySelectorAll("[data-viewer]")].every((viewer) => viewer.querySelector(".viewer-live"))
   && [...document.querySelectorAll("#swagger-ui")].every((docs) => docs.querySelector(".opblock"))"""
+
+# Captions of tables that have to be scrolled to be read; the tables themselves may be wider than a telephone.
+CUT_OFF = """[...document.querySelectorAll(".table-responsive caption:not(.visually-hidden)")]
+  .filter((caption) => caption.checkVisibility() && caption.getBoundingClientRect().right > innerWidth)
+  .map((caption) => caption.textContent)"""
 
 # Ids that a part says it is labelled or described by, and that nothing has.
 LOOSE = """[...document.querySelectorAll("[aria-describedby], [aria-labelledby]")].flatMap((part) =>

@@ -296,7 +296,7 @@ def test_a_folder_is_dropped_with_all_that_lies_in_it(page, tmp_path):
 
 
 def test_what_was_chosen_can_be_left_out_again(page, x_ray):
-    sign_up(page, "nora")
+    sign_up(page, "uma")
     page.goto("/scans/new/")
     page.locator("input[name=image]").set_input_files(x_ray)
     page.get_by_role("button", name="Choose none of them").click()
@@ -345,6 +345,7 @@ def test_what_is_refused_is_said_on_the_page_which_takes_another_file(page, x_ra
 def test_a_stranger_finds_nothing_under_the_address_of_a_scan(page, browser, site, x_ray):
     sign_up(page, "anna")
     upload(page, x_ray)
+    expect(page).to_have_url(re.compile("/scans/[0-9a-f-]{36}/$"))
     scan_url = page.url
     context = browser.new_context(base_url=site.url)
     stranger = context.new_page()

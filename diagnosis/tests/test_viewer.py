@@ -324,6 +324,36 @@ def test_on_a_telephone_a_finger_scrolls_the_page_until_two_or_a_double_tap_have
     wait_for(zoomed_by_two_taps)
 
 
+def test_on_a_telephone_a_finger_windows_once_that_is_chosen_and_moves_the_strength(phone, alice):
+    scan = scan_with(alice, halves(90, 110))
+    prediction_at(State.SUCCEEDED, scan, has_heatmap=True)
+    viewer = open_scan(phone, scan)
+    width, center = (viewer.get_by_label(f"Window {name}") for name in ("width", "centre"))
+    before = float(width.input_value()), float(center.input_value())
+    fit = zoom_of(viewer)
+    viewer.get_by_role("button", name="Window by dragging").tap()
+    live(viewer).scroll_into_view_if_needed()
+    box = live(viewer).bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    touch(phone, [[(x, y)], *[[(x - 12 * step, y + 6 * step)] for step in range(1, 6)]])
+
+    wait_for(lambda: float(width.input_value()) < before[0] - 20 and float(center.input_value()) > before[1] + 10)
+    assert zoom_of(viewer) == fit
+    # Two fingers zoom then too.
+    pinch(phone, x, y)
+    wait_for(lambda: zoom_of(viewer) > 1.5 * fit)
+
+    strength = viewer.get_by_label("Strength")
+    strength.scroll_into_view_if_needed()
+    box = strength.bounding_box()
+    y = box["y"] + box["height"] / 2
+    touch(phone, [[(box["x"] + share * box["width"], y)] for share in (0.6, 0.5, 0.4, 0.3, 0.2)])
+    wait_for(lambda: int(strength.input_value()) < 30)
+    opacity = int(strength.input_value()) / 100
+    expect(viewer.locator(".heatmap")).to_have_css("opacity", f"{opacity:g}")
+
+
 def pinch(page: Page, x: float, y: float) -> None:
     """Spread two fingers round a point."""
     touch(page, [[(x - way, y), (x + way, y)] for way in (20, 30, 40, 50, 60)])
