@@ -69,8 +69,13 @@ def figure(title: str, told: Any) -> Figure | None:
     value, low, high, n = (number(given.get(name)) for name in ("value", "low", "high", "n"))
     if value is None:
         return None
-    interval = "" if low is None or high is None else f"{written(low, '.3f')}–{written(high, '.3f')}"
-    return Figure(title, written(value, ".3f"), interval, "" if n is None else written(n, ",.0f"))
+    interval = "" if low is None or high is None else f"{_decimals(low)}–{_decimals(high)}"
+    return Figure(title, _decimals(value), interval, "" if n is None else written(n, ",.0f"))
+
+
+def _decimals(value: float) -> str:
+    # A hyphen would be lost beside the dash of an interval.
+    return written(value, ".3f").replace("-", "\N{MINUS SIGN}")
 
 
 def figures(summary: dict[str, Any]) -> list[Figure]:

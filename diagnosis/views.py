@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from functools import wraps
 from typing import Any, BinaryIO, cast
 from uuid import UUID
 
@@ -28,7 +29,7 @@ from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 from PIL import Image
 
-from diagnosis import audit, services, uploads
+from diagnosis import audit, services, uploads, waiting
 from diagnosis.audit import Action
 from diagnosis.audit.reading import events_of, told
 from diagnosis.forms import HistoryFilter, NewScansForm, WindowForm
@@ -46,6 +47,7 @@ from ml.preprocess import eight_bit
 
 SCANS_PER_PAGE = 24
 EVENTS_SHOWN = 5
+LISTS_LOOK = 2  # seconds; a list is more work than the news of one scan
 
 View = Callable[..., HttpResponseBase]
 
@@ -109,13 +111,30 @@ def scan_list(request: HttpRequest) -> HttpResponse:
         "count": CappedCount.of(own),
         "is_filtered": is_filtered,
         "graph": None if is_filtered or page.previous else answers_by_month(own),
-        "is_waiting": any(scan.latest_prediction and not scan.latest_prediction.is_terminal for scan in page),
+        "look_again": waiting.seconds_to_look((scan.latest_prediction for scan in page), at_least=LISTS_LOOK),
     }
     return render(request, "diagnosis/scan_list.html", context)
 
 
+def leads_scripts_on(view: View) -> View:
+    """Tell a script that sends a form where to lead the browser.
+
+    A redirect it would follow itself, and fetch the page with the messages on it before the browser does.
+    """
+
+    @wraps(view)
+    def led(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        response = view(request, *args, **kwargs)
+        if response.status_code == 302 and request.headers.get("HX-Request"):
+            return HttpResponse(status=204, headers={"HX-Redirect": response.headers["Location"]})
+        return response
+
+    return led
+
+
 @require_http_methods(["GET", "HEAD", "POST"])
 @private_page
+@leads_scripts_on
 def scan_new(request: HttpRequest) -> HttpResponse:
     """Take new scans. What is good is kept, whatever else came with it."""
     if request.method != "POST":
@@ -166,7 +185,7 @@ def upload_detail(request: HttpRequest, upload_id: UUID) -> HttpResponse:
     context = {
         "upload": upload,
         "scans": scans,
-        "is_waiting": any(scan.latest_prediction and not scan.latest_prediction.is_terminal for scan in scans),
+        "look_again": waiting.seconds_to_look((scan.latest_prediction for scan in scans), at_least=LISTS_LOOK),
         "is_unsent": any(scan.latest_prediction and scan.latest_prediction.is_unsent for scan in scans),
     }
     return render(request, "diagnosis/upload_detail.html", context)
@@ -187,7 +206,7 @@ def scan_detail(request: HttpRequest, scan_id: UUID) -> HttpResponse:
     comparable = _comparable(answers, latest)
     context = {
         "scan": scan,
-        "is_waiting": latest is not None and not latest.is_terminal,
+        "look_again": waiting.seconds_to_look([latest]),
         "earlier": [answer for answer in answers if answer != latest],
         "comparable": comparable,
         "beside": _chosen_beside(request, comparable),
@@ -226,12 +245,18 @@ def _chosen_beside(request: HttpRequest, comparable: list[Prediction]) -> Predic
 @require_safe
 @private_page
 def scan_status(request: HttpRequest, scan_id: UUID) -> HttpResponse:
-    """Give the answer as it stands now, as a fragment with its heatmap; 204 while what it shows is what was `seen`."""
+    """Give the answer as it stands now, as a fragment with its heatmap.
+
+    While what it shows is what was `seen`: 204, which says when to ask again.
+    """
     scan = _visible_scan(request, scan_id)
     latest = scan.latest_prediction
     if latest and request.GET.get("seen") == latest.standing:
-        return HttpResponse(status=204)
-    return render(request, "diagnosis/_news.html", {"scan": scan})
+        response = HttpResponse(status=204)
+        if seconds := waiting.retry_after(latest):
+            response["Retry-After"] = seconds
+        return response
+    return render(request, "diagnosis/_news.html", {"scan": scan, "look_again": waiting.seconds_to_look([latest])})
 
 
 @require_safe

@@ -23,6 +23,14 @@ window.addEventListener("pageshow", (event) => {
   if (event.persisted && document.querySelector("button[data-busy]:disabled")) location.reload();
 });
 
+// What waits for an answer asks again when the server says: the longer the queue, the later. Where it says nothing, or can't
+// be reached, in a while.
+document.addEventListener("htmx:afterRequest", ({ detail: { elt, xhr } }) => {
+  if (!elt.isConnected || !elt.getAttribute("hx-trigger")?.includes("look-again")) return;
+  const seconds = Number(xhr.getResponseHeader("Retry-After")) || 5;
+  setTimeout(() => htmx.trigger(elt, "look-again"), 1000 * seconds);
+});
+
 // Signed out in another tab, or the scan is gone: show the page that says so instead of polling on.
 document.addEventListener("htmx:beforeSwap", (event) => {
   const { xhr, target } = event.detail;

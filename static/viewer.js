@@ -1,16 +1,12 @@
 // The viewers of X-rays on a page: zoom, move, window and invert, the heatmap on top, groups that move together.
-// templates/diagnosis/_viewer.html is the other half; texts stand there. OpenSeadragon zooms and moves.
-//
-// A picture of 8 bits is windowed here, by a filter that maps its levels. Of a deeper one the browser has only 8 bits: while
-// a window is being chosen the filter shows a preview, and then the server sends the picture anew from all stored bits.
+// templates/diagnosis/_viewer.html is the other half; texts stand there. OpenSeadragon zooms and moves, viewer-window.js
+// knows the window of one picture, viewer-scale.js its scale.
 {
   const STEP = 1.3; // of zoom, by button and key
   const MOVE = 0.1; // of what is seen, by key
   const MOST_ZOOM = 16; // pixels of the page for one of the picture
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
   const viewers = new Map();
-  const clamped = (value, low, high) => Math.min(Math.max(value, low), high);
-  const sameWindow = (one, other) => one.center === other.center && one.width === other.width;
 
   // OpenSeadragon would write a style element, which the content security policy forbids, unless it finds its own. An
   // element of that name without a namespace styles nothing and is no offence.
@@ -25,13 +21,12 @@
       this.width = Number(this.plain.getAttribute("width"));
       this.height = Number(this.plain.getAttribute("height"));
       this.group = root.dataset.viewerGroup;
-      this.filter = root.querySelector(".viewer-filter filter");
-      this.isInverted = this.isWindowing = false;
-      this.loads = 0;
+      this.isWindowing = false;
       this.open();
+      this.window = new LevelWindow(root, this.osd, this.plain.src);
+      if (root.dataset.viewerSpacing) new Scale(this.live, this.osd, Number(root.dataset.viewerSpacing), this.width);
       this.listen();
-      this.readLevels();
-      if (root.dataset.viewerSpacing) this.addScale(Number(root.dataset.viewerSpacing));
+      this.window.read();
     }
 
     open() {
@@ -92,10 +87,16 @@
       });
     }
 
+    end() {
+      if (this.isClosed) return;
+      this.isClosed = true;
+      this.window.close();
+      this.osd.destroy();
+    }
+
     // Without its picture there is nothing to view: the plain one says what is wrong.
     close() {
-      this.isClosed = true;
-      this.osd.destroy();
+      this.end();
       this.live.remove();
       this.root.querySelector(".viewer-tools").hidden = true;
     }
@@ -158,7 +159,6 @@
     }
 
     moved() {
-      if (this.scale) this.showScale();
       if (this.leader !== this) return;
       const { viewport } = this.osd;
       for (const { osd } of this.together()) {
@@ -206,7 +206,7 @@
       }[event.key.toLowerCase()];
       if (arrow && this.isWindowing) {
         this.widen(arrow[0] * far, arrow[1] * far);
-        this.settleSoon();
+        this.window.settleSoon(() => this.settle());
       } else if (arrow) this.move(arrow[0] * far, arrow[1] * far);
       else if (action) this[action]();
       else return;
@@ -215,137 +215,38 @@
 
     // Window and inversion --------------------------------------------------------------------------------------------
 
-    async readLevels() {
-      const response = await fetch(this.root.dataset.viewerLevels).catch(() => null);
-      if (!response?.ok || this.isClosed) return;
-      this.levels = await response.json();
-      const { lowest, highest, black_from: black, white_from: white } = this.levels;
-      this.low = Math.min(lowest, black);
-      this.high = Math.max(highest, white, this.low + 1);
-      this.usual = { center: (black + white) / 2, width: Math.max(white - black, 1) };
-      this.loaded = this.window = this.usual;
-      const center = this.root.querySelector("[data-viewer-center]");
-      const width = this.root.querySelector("[data-viewer-width]");
-      [center.min, center.max] = [Math.floor(this.low), Math.ceil(this.high)];
-      [width.min, width.max] = [1, Math.ceil(this.high - this.low)];
-      this.root.querySelector("[data-viewer-window]").hidden = false;
-      this.showWindow();
-    }
-
-    get isDeep() {
-      return this.levels.white > 255;
-    }
-
-    // The window, for every viewer of the group; until it is settled, as a preview.
+    // The window is that of every viewer of the group.
     choose(chosen) {
-      for (const viewer of this.together()) {
-        if (!viewer.levels) continue;
-        viewer.window = {
-          center: clamped(chosen.center, viewer.low, viewer.high),
-          width: clamped(chosen.width, 1, Math.max(viewer.high - viewer.low, 1)),
-        };
-        viewer.showWindow();
-      }
+      for (const viewer of this.together()) viewer.window.choose(chosen);
     }
 
-    // Shares of all the picture's levels.
-    widen(width, center) {
-      if (!this.levels) return;
-      const span = this.high - this.low;
-      this.choose({
-        center: Math.round(this.window.center + center * span),
-        width: Math.round(this.window.width + width * span),
-      });
-    }
-
-    showWindow() {
-      for (const [name, value] of Object.entries(this.window)) {
-        const slider = this.root.querySelector(`[data-viewer-${name}]`);
-        slider.value = value;
-        this.root.querySelector(`output[for="${slider.id}"]`).value = Math.round(value);
-      }
-      this.applyFilter();
-    }
-
-    applyFilter() {
-      let [slope, intercept] = [1, 0];
-      if (this.levels) {
-        const black = (window) => window.center - window.width / 2;
-        slope = this.loaded.width / this.window.width;
-        intercept = (black(this.loaded) - black(this.window)) / this.window.width;
-      }
-      if (this.isInverted) [slope, intercept] = [-slope, 1 - intercept];
-      for (const channel of this.filter.querySelectorAll("feFuncR, feFuncG, feFuncB")) {
-        channel.setAttribute("slope", slope);
-        channel.setAttribute("intercept", intercept);
-      }
-      const isPlain = slope === 1 && intercept === 0;
-      this.osd.drawer.canvas.style.filter = isPlain ? "" : `url("#${this.filter.id}")`;
-    }
-
-    settleSoon() {
-      clearTimeout(this.soon);
-      this.soon = setTimeout(() => this.settle(), 300);
-    }
-
-    // Every deep picture of the group is shown from its stored bits.
     settle() {
-      for (const viewer of this.together()) viewer.load();
+      for (const viewer of this.together()) viewer.window.settle();
     }
 
-    load() {
-      if (!this.levels || !this.isDeep || sameWindow(this.window, this.asked ?? this.loaded)) return;
-      const { window, osd } = this;
-      const number = ++this.loads;
-      this.asked = window;
-      const failure = this.root.querySelector("[data-viewer-failure]");
-      failure.hidden = true;
-      const query = sameWindow(window, this.usual) ? "" : `?${new URLSearchParams(window)}`;
-      osd.addTiledImage({
-        tileSource: { type: "image", url: this.plain.src + query },
-        opacity: 0,
-        preload: true,
-        success: ({ item }) => item.whenFullyLoaded(() => {
-          if (number !== this.loads) {
-            osd.world.removeItem(item);
-            return;
-          }
-          item.setOpacity(1);
-          for (const other of this.pictures()) if (other !== item) osd.world.removeItem(other);
-          // The filter changes with the frame that draws the new picture.
-          osd.addOnceHandler("update-viewport", () => {
-            this.loaded = window;
-            this.applyFilter();
-          });
-        }),
-        error: () => {
-          if (number !== this.loads) return;
-          this.asked = undefined;
-          failure.hidden = false;
-        },
-      });
-    }
-
-    pictures() {
-      return Array.from({ length: this.osd.world.getItemCount() }, (_, place) => this.osd.world.getItemAt(place));
+    widen(width, center) {
+      if (this.window.isKnown) this.choose(this.window.changedBy(width, center));
     }
 
     invert() {
-      this.invertAll(!this.isInverted);
+      this.invertAll(!this.window.isInverted);
     }
 
     invertAll(isInverted) {
       for (const viewer of this.together()) {
-        viewer.isInverted = isInverted;
+        viewer.window.invert(isInverted);
         viewer.button("invert").setAttribute("aria-pressed", isInverted);
-        viewer.applyFilter();
       }
     }
 
     windowByDragging() {
-      this.isWindowing = !this.isWindowing;
-      this.button("windowByDragging").setAttribute("aria-pressed", this.isWindowing);
-      this.live.classList.toggle("is-windowing", this.isWindowing);
+      this.setWindowing(!this.isWindowing);
+    }
+
+    setWindowing(isWindowing) {
+      this.isWindowing = isWindowing;
+      this.button("windowByDragging").setAttribute("aria-pressed", isWindowing);
+      this.live.classList.toggle("is-windowing", isWindowing);
       this.shareGestures();
     }
 
@@ -365,8 +266,9 @@
     reset() {
       this.fit();
       this.invertAll(false);
-      if (!this.levels) return;
-      this.choose(this.usual);
+      for (const viewer of this.together()) viewer.setWindowing(false);
+      if (!this.window.isKnown) return;
+      this.choose(this.window.usual);
       this.settle();
     }
 
@@ -395,38 +297,17 @@
       if (slider.matches("[data-viewer-strength]")) {
         this.root.querySelector(".heatmap").style.opacity = value / 100;
         slider.parentElement.querySelector("output").value = `${value}\u00a0%`;
-      } else if (slider.matches("[data-viewer-center]")) this.choose({ ...this.window, center: value });
-      else if (slider.matches("[data-viewer-width]")) this.choose({ ...this.window, width: value });
+      } else if (slider.matches("[data-viewer-center]")) this.choose({ ...this.window.chosen, center: value });
+      else if (slider.matches("[data-viewer-width]")) this.choose({ ...this.window.chosen, width: value });
     }
 
-    // Scale -----------------------------------------------------------------------------------------------------------
-
-    addScale(millimetres) {
-      this.millimetres = millimetres;
-      this.scale = document.createElement("p");
-      this.scale.className = "viewer-scale";
-      this.scale.append(document.createElement("span"), document.createElement("span"));
-      this.scale.lastChild.className = "viewer-scale-bar";
-      this.live.append(this.scale);
-    }
-
-    // The longest of 1, 2, 5, 10 … mm that fits in a third of the picture.
-    showScale() {
-      const { viewport } = this.osd;
-      const pixels = (viewport.getZoom(true) * viewport.getContainerSize().x) / this.width / this.millimetres;
-      const most = Math.min(160, viewport.getContainerSize().x / 3) / pixels;
-      const power = 10 ** Math.floor(Math.log10(most));
-      const length = power * ([5, 2].find((factor) => factor * power <= most) ?? 1);
-      this.scale.firstChild.textContent = `${Number(length.toPrecision(1))} mm`;
-      this.scale.lastChild.style.width = `${length * pixels}px`;
-    }
   }
 
   // Start what has come, refresh what is there, end what has gone.
   const look = () => {
     for (const [root, viewer] of viewers) {
       if (root.isConnected) continue;
-      if (!viewer.isClosed) viewer.osd.destroy();
+      viewer.end();
       viewers.delete(root);
     }
     for (const root of document.querySelectorAll("[data-viewer]")) {

@@ -6,6 +6,7 @@ from allauth.account.admin import EmailAddressAdmin
 from allauth.account.models import EmailAddress
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.forms import UserChangeForm
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -16,9 +17,22 @@ from diagnosis.admin.nameless import NamelessAdmin
 admin.site.unregister((User, EmailAddress))
 
 
+class PersonForm(UserChangeForm):
+    """Django's form, whose password names a description that its page doesn't have."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if password := self.fields.get("password"):
+            password.help_text = ""
+
+
 @admin.register(User)
 class PersonAdmin(NamelessAdmin, UserAdmin):
     """Django's own pages, and the site's own way to erase."""
+
+    form = PersonForm
+    # They are written by the site. Django's fields for a date and a time have no labels, besides.
+    readonly_fields = ("last_login", "date_joined")
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Keep the last superuser."""

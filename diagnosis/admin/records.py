@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext
 
 from diagnosis.models import Scan
 from diagnosis.templatetags import probabilities
@@ -73,4 +73,4 @@ def percent(probability: float | None) -> str:
 
 def quality(scan: Scan) -> str:
     """Say what is poor in the picture of `scan`."""
-    return " ".join(scan.quality_sentences) or gettext("Nothing found")
+    return " ".join(scan.quality_sentences) or pgettext("of the quality of a picture", "Nothing found")

@@ -70,6 +70,7 @@ QUEUED: dict[str, Any] = {
         "card_url": f"{SITE}/models/{SHA256}/",
     },
     "heatmap_url": None,
+    "report_url": None,
     "review": None,
     "trigger": "API",
     "requested_at": "2026-03-02T09:14:07.201Z",
@@ -84,6 +85,7 @@ ANSWERED = QUEUED | {
     "confidence": 0.94,
     "threshold": 0.41,
     "heatmap_url": f"{SITE}{PREDICTION_PATH}heatmap/",
+    "report_url": f"{SITE}{PREDICTION_PATH}report/",
     "review": {"label": "PNEUMONIA", "agrees": True, "disputed": False, "created_at": "2026-03-02T11:40:12.004Z"},
     "finished_at": "2026-03-02T09:14:07.655Z",
     "milliseconds": 96,
@@ -94,6 +96,7 @@ REFUSED = QUEUED | {
         "code": "NOT_A_CHEST_XRAY",
         "sentence": "This does not look like a frontal chest X-ray, so the model gives no answer.",
     },
+    "report_url": f"{SITE}{PREDICTION_PATH}report/",
     "finished_at": "2026-03-02T09:14:07.655Z",
 }
 

@@ -13,15 +13,13 @@ from rest_framework import generics
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from diagnosis import audit
+from diagnosis import audit, waiting
 from diagnosis.api import document
 from diagnosis.api.document import header
 from diagnosis.api.paging import PageQuery, once_each
 from diagnosis.api.problems import FileMissing
 from diagnosis.audit import Action
 from diagnosis.models import Prediction, Scan
-
-RETRY_SECONDS = 1
 
 SCAN_ID = OpenApiParameter("scan_id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="`id` of the scan.")
 EVERYWHERE = [document.RETRY_AFTER, document.WHO_TO_BE]
@@ -75,10 +73,9 @@ def wait_header(*statuses: int, required: bool = False) -> Any:
 
 def ask_again(response: Response, prediction: Prediction | None) -> bool:
     """Say when to ask again while `prediction` is open; tell whether it is."""
-    is_waiting = prediction is not None and not prediction.is_terminal
-    if is_waiting:
-        response.headers["Retry-After"] = str(RETRY_SECONDS)
-    return is_waiting
+    if seconds := waiting.retry_after(prediction):
+        response.headers["Retry-After"] = seconds
+    return bool(seconds)
 
 
 def png(stored: FieldFile, filename: str) -> FileResponse:

@@ -27,7 +27,7 @@ class Address(serializers.URLField):
         self.view, self.arguments, self.when = view, arguments, when
 
     def to_representation(self, row: Any) -> str | None:  # type: ignore[override]
-        """Give it; None where the field `when` of the row is empty."""
+        """Give it; None where the field or property `when` of the row is empty."""
         if self.when and not getattr(row, self.when):
             return None
         arguments = {name: getattr(row, field) for name, field in self.arguments.items()}
@@ -133,6 +133,12 @@ class PredictionSerializer(serializers.ModelSerializer):
         when="heatmap",
         help_text="Where the model looked, as a transparent PNG to lay over the picture; no localisation.",
     )
+    report_url = Address(
+        "api:prediction_report",
+        {"scan_id": "scan_id", "prediction_id": "pk"},
+        when="is_terminal",
+        help_text="The answer as one PDF page for people; null while there is none yet.",
+    )
     review = serializers.SerializerMethodField(
         help_text="null: not reviewed yet, or not by all the readers that it should have."
     )
@@ -155,6 +161,7 @@ class PredictionSerializer(serializers.ModelSerializer):
             "quality_issues",
             "model_version",
             "heatmap_url",
+            "report_url",
             "review",
             "trigger",
             "requested_at",

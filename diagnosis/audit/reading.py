@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 from django.utils.translation import gettext
 
 from diagnosis.audit.rows import AuditEvent, Pseudonym
@@ -31,8 +31,9 @@ def events_of(*, scan: "Scan | None" = None, owner: "User | None" = None) -> Que
     pseudonym = known.first()
     if pseudonym is None:
         return AuditEvent.objects.none()
+    actors = Prefetch("actor", Pseudonym.objects.select_related("user"))
     about = {"scan" if scan else "owner": pseudonym.pk}
-    return AuditEvent.objects.filter(**about).prefetch_related("actor", "scan__scan")
+    return AuditEvent.objects.filter(**about).prefetch_related(actors, "scan__scan")
 
 
 def told(events: Iterable[AuditEvent], *, reader: "User") -> list[Told]:
@@ -45,4 +46,7 @@ def _who(event: AuditEvent, reader: "User") -> str:
         return gettext("The site itself")
     if event.actor is None:
         return gettext("Somebody whose account was erased")
-    return gettext("You") if event.actor.user_id == reader.pk else gettext("Staff")
+    if event.actor.user_id == reader.pk:
+        return gettext("You")
+    # Nobody else sees scans of others than staff, and those who review without being staff.
+    return gettext("Staff") if event.actor.user.is_staff else gettext("A reader")

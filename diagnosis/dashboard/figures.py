@@ -194,9 +194,9 @@ class Figures:
             y_title=_("Seconds"),
             labels=self._labels,
             series=[
-                Series(_("Half within (p50)"), [day.wait(0.5) for day in self.days], "accent", "line"),
+                Series(_("Median (p50)"), [day.wait(0.5) for day in self.days], "accent", "line"),
                 Series(
-                    _("95 of 100 within (p95)"),
+                    _("95th percentile (p95)"),
                     [day.wait(0.95) for day in self.days],
                     "finding",
                     "line",

@@ -200,7 +200,7 @@ def read_me(owner: Any, now: datetime) -> str:
         "scans.csv": gettext("the same as a table for spreadsheets, a row for each answer; the columns are below"),
         "uploads.json": gettext("uploads of several files at once, with what was refused and why"),
         "reviews.json": gettext("reviews that you wrote, if you review"),
-        "events.json": gettext("what was done with your scans and your account, when, by you or by staff"),
+        "events.json": gettext("what was done with your scans and your account, when, by you, by staff or by readers"),
         "pictures/": gettext("every picture as it is stored, named by the id of its scan; 8 or 16 bits of grey"),
         "heatmaps/": gettext("every heatmap, named by the id of its answer; transparent, to lay over the picture"),
         "MISSING.txt": gettext("only there if a file could not be had: which one, and why"),

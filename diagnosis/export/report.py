@@ -281,7 +281,7 @@ def reference_of(scan: Scan) -> Fact | None:
 def scan_of(scan: Scan) -> list[Fact]:
     """Tell of the picture, with what was kept of a DICOM file."""
     found = [
-        Fact(gettext("File"), breakable(shortened(scan.original_name))),
+        Fact(gettext("File"), breakable(shortened(scan.file_name))),
         Fact(
             gettext("Size"),
             gettext("%(width)d × %(height)d pixels") % {"width": scan.width, "height": scan.height},

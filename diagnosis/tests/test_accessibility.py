@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
+from allauth.account.models import EmailAddress
 from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.core import signing
 from django.template.loader import render_to_string
 from django.test import RequestFactory
@@ -63,8 +64,8 @@ NO_PAGES = {f"diagnosis:{name}" for name in FILES | DOWNLOADS | ACTIONS | PARTS}
     "admin:view_on_site",
     "admin:diagnosis_prediction_review",
 }
-# Django's own pages, of rows that are not ours.
-NOT_OURS = ("api:", "admin:auth_", "admin:account_", "admin:password_", "admin:?")
+# The API, and addresses without a name that only lead on to a page that has one.
+NOT_OURS = ("api:", "admin:?")
 # Nobody adds rows by hand, and no model version or prediction is deleted; all of these are the same refusal.
 REFUSED = {
     "admin:diagnosis_apitoken_add",
@@ -184,17 +185,25 @@ def visits(rows: Rows) -> list[Visit]:
         Visit("diagnosis:review", reverse("diagnosis:review", args=[rows.latest("uncertain").pk]), "sam"),
         Visit("diagnosis:review", reverse("diagnosis:review", args=[pneumonia.pk]), "sam"),
         Visit("admin:index", reverse("admin:index"), "sam"),
-        Visit("admin:app_list", reverse("admin:app_list", args=["diagnosis"]), "sam"),
+        *(Visit("admin:app_list", reverse("admin:app_list", args=[app]), "sam") for app in ("diagnosis", "auth")),
+        *(Visit(name, reverse(name), "sam") for name in ("admin:password_change", "admin:password_change_done")),
+        Visit(
+            "admin:auth_user_password_change", reverse("admin:auth_user_password_change", args=[rows.alice.pk]), "sam"
+        ),
     ]
     for model, row in (
-        ("prediction", pneumonia),
-        ("scan", rows.scans["pneumonia"]),
-        ("modelversion", rows.version),
-        ("apitoken", ApiToken.objects.get()),
-        ("auditevent", AuditEvent.objects.first()),
+        ("diagnosis_prediction", pneumonia),
+        ("diagnosis_scan", rows.scans["pneumonia"]),
+        ("diagnosis_modelversion", rows.version),
+        ("diagnosis_apitoken", ApiToken.objects.get()),
+        ("diagnosis_auditevent", AuditEvent.objects.first()),
+        ("auth_user", rows.alice),
+        ("auth_group", Group.objects.get(name="Reviewers")),
+        ("account_emailaddress", EmailAddress.objects.create(user=rows.alice, email="alice@example.org")),
     ):
-        names = {kind: f"admin:diagnosis_{model}_{kind}" for kind in ("changelist", "change", "history", "delete")}
-        listed.append(Visit(names["changelist"], reverse(names["changelist"]), "sam"))
+        names = {kind: f"admin:{model}_{kind}" for kind in ("changelist", "add", "change", "history", "delete")}
+        lists = [kind for kind in ("changelist", "add") if names[kind] not in REFUSED]
+        listed += [Visit(names[kind], reverse(names[kind]), "sam") for kind in lists]
         kinds = [kind for kind in ("change", "history", "delete") if names[kind] not in REFUSED]
         listed += [Visit(names[kind], reverse(names[kind], args=[row.pk]), "sam") for kind in kinds]
     activate = "admin:diagnosis_modelversion_activate"
@@ -249,6 +258,8 @@ def problems_of(page: Page, axe: Axe, window: dict) -> list[str]:
     wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     if wider > 0:
         found.append(f"is {wider} pixels wider than the window")
+    if page.evaluate(CUT_OFF):
+        found.append(f"cuts captions off: {page.evaluate(CUT_OFF)}")
     loose = page.evaluate(LOOSE)
     if loose:
         found.append(f"names descriptions that are not there: {loose}")
@@ -268,6 +279,11 @@ def complete(page: Page) -> None:
 # What scripts bring after the page itself: the viewer of an X-ray, and the operations of the API.
 COMPLETE = """[...document.querySelectorAll("[data-viewer]")].every((viewer) => viewer.querySelector(".viewer-live"))
   && [...document.querySelectorAll("#swagger-ui")].every((docs) => docs.querySelector(".opblock"))"""
+
+# Captions of tables that have to be scrolled to be read; the tables themselves may be wider than a telephone.
+CUT_OFF = """[...document.querySelectorAll(".table-responsive caption:not(.visually-hidden)")]
+  .filter((caption) => caption.checkVisibility() && caption.getBoundingClientRect().right > innerWidth)
+  .map((caption) => caption.textContent)"""
 
 # Ids that a part says it is labelled or described by, and that nothing has.
 LOOSE = """[...document.querySelectorAll("[aria-describedby], [aria-labelledby]")].flatMap((part) =>

@@ -165,11 +165,11 @@ def test_the_page_counts_the_answers_as_they_come(browser, model_version, fake_c
     response = browser.post(NEW, {"image": archive({str(seed): png(seed) for seed in range(3)})}, follow=True)
     address = response.redirect_chain[0][0]
     page = response.content.decode()
-    assert "0 of 3 scans answered" in page
-    assert 'hx-trigger="every 2s"' in page
+    assert "0 of 3 scans read" in page
+    assert 'hx-trigger="load delay:2s, look-again"' in page
     answer_queued()
     page = browser.get(address).content.decode()
-    assert "3 of 3 scans answered" in page
+    assert "3 of 3 scans read" in page
     assert re.search(r'<progress[^>]* max="3" value="3"', page)
     assert "hx-trigger" not in page.split('id="upload"')[1]
 

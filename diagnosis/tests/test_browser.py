@@ -248,11 +248,11 @@ def test_an_archive_shows_how_far_its_answers_are_and_what_was_refused(page, sit
     with site.worker_held():
         upload(page, archive)
         expect(page).to_have_url(re.compile("/uploads/[0-9a-f-]{36}/$"))
-        expect(page.get_by_role("heading", name="0 of 2 scans answered")).to_be_visible()
+        expect(page.get_by_role("heading", name="0 of 2 scans read")).to_be_visible()
         expect(page.get_by_role("progressbar")).to_have_attribute("value", "0")
         page.evaluate("window.notReloaded = true")
 
-    expect(page.get_by_role("heading", name="2 of 2 scans answered")).to_be_visible(timeout=ANSWER_SECONDS * 1000)
+    expect(page.get_by_role("heading", name="2 of 2 scans read")).to_be_visible(timeout=ANSWER_SECONDS * 1000)
 
     assert page.evaluate("window.notReloaded"), "the count must go on without a reload"
     expect(page.get_by_role("progressbar")).to_have_attribute("value", "2")
@@ -275,9 +275,77 @@ def test_a_folder_is_chosen_as_a_whole(page, tmp_path):
     expect(page.locator("main img")).to_have_count(2)
 
 
+def test_a_folder_is_dropped_with_all_that_lies_in_it(page, tmp_path):
+    series = tmp_path / "study" / "DICOM" / "SER1"
+    series.mkdir(parents=True)
+    for number in range(2):
+        (series / f"IM{number}").write_bytes(dicom_file(stored_values(12, 300, 260, seed=next(SEEDS))))
+    (tmp_path / "study" / "chest.png").write_bytes(encoded(chest_like(300, 260, seed=next(SEEDS)), "PNG"))
+    sign_up(page, "fred")
+    page.goto("/scans/new/")
+    box = page.locator(".drop-zone").bounding_box()
+    session = page.context.new_cdp_session(page)
+    data = {"items": [], "files": [str(tmp_path / "study")], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        place = {"x": box["x"] + box["width"] / 2, "y": box["y"] + 10}
+        session.send("Input.dispatchDragEvent", {"type": kind, "data": data, **place})
+    expect(page.locator("[data-chosen] li")).to_have_count(3)
+    page.get_by_role("button", name="Upload and read").click()
+    expect(page.get_by_role("heading", name="Upload of 3 files")).to_be_visible()
+    expect(page.locator("main img")).to_have_count(3)
+
+
+def test_what_was_chosen_can_be_left_out_again(page, x_ray):
+    sign_up(page, "uma")
+    page.goto("/scans/new/")
+    page.locator("input[name=image]").set_input_files(x_ray)
+    page.get_by_role("button", name="Choose none of them").click()
+    expect(page.locator("[data-chosen] li")).to_have_count(0)
+    assert page.locator("input[name=image]").evaluate("input => input.files.length") == 0
+
+
+def test_a_large_upload_shows_how_much_of_it_was_sent_and_can_be_stopped(page, tmp_path):
+    archive = tmp_path / "study.zip"
+    archive.write_bytes(zipped({str(seed): dicom_file(stored_values(12, 700, 600, seed=seed)) for seed in (501, 502)}))
+    assert archive.stat().st_size > 500_000
+    sign_up(page, "sonia")
+    network = page.context.new_cdp_session(page)
+    line = {"offline": False, "latency": 0, "downloadThroughput": -1}
+    network.send("Network.emulateNetworkConditions", {**line, "uploadThroughput": 100_000})
+    upload(page, archive)
+    bar = page.get_by_role("progressbar", name="How much has been sent")
+    wait_for(lambda: 0.1 < bar.evaluate("bar => bar.value") < 0.9)
+    expect(page.get_by_text("Uploading ")).to_be_visible()
+
+    page.get_by_role("button", name="Stop").click()
+
+    expect(bar).to_be_hidden()
+    expect(page).to_have_url(re.compile("/scans/new/$"))
+    network.send("Network.emulateNetworkConditions", {**line, "uploadThroughput": -1})
+    page.get_by_role("button", name="Upload and read").click()
+    expect(page.get_by_role("heading", name="Upload of 2 files")).to_be_visible()
+
+
+def test_what_is_refused_is_said_on_the_page_which_takes_another_file(page, x_ray, tmp_path):
+    letter = tmp_path / "letter.jpg"
+    letter.write_text("Dear colleague, please find the X-ray attached.")
+    sign_up(page, "lena")
+    upload(page, letter)
+    expect(page.get_by_text("letter.jpg: This file is not a picture")).to_be_visible()
+    page.locator("input[name=image]").set_input_files(x_ray)
+    expect(page.locator("[data-chosen] li")).to_have_count(1)
+    page.get_by_role("button", name="Upload and read").click()
+    expect(page).to_have_url(re.compile("/scans/[0-9a-f-]{36}/$"))
+
+    upload(page, x_ray)
+
+    expect(page.get_by_text("You have given this file before")).to_be_visible()
+
+
 def test_a_stranger_finds_nothing_under_the_address_of_a_scan(page, browser, site, x_ray):
     sign_up(page, "anna")
     upload(page, x_ray)
+    expect(page).to_have_url(re.compile("/scans/[0-9a-f-]{36}/$"))
     scan_url = page.url
     context = browser.new_context(base_url=site.url)
     stranger = context.new_page()

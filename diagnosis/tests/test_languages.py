@@ -161,7 +161,7 @@ def test_a_whole_visit_is_in_spanish(spaniard, alice, model_version, fake_classi
     page = text_of(spaniard.get(Scan.objects.get().get_absolute_url()))
     assert "Neumonía</p>" in page
     assert 'data-label="PNEUMONIA"' in page
-    assert "El modelo confía en un <strong>90,0 %</strong>" in page
+    assert "Confianza del modelo en que la imagen muestra signos de neumonía: <strong>90,0 %</strong>" in page
     assert "menos de los 224 píxeles que mira el modelo" in page
     assert "No es un producto sanitario" in page
     assert "Mis radiografías" in text_of(spaniard.get("/scans/"))

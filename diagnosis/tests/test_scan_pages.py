@@ -14,7 +14,7 @@ from PIL import Image
 
 from diagnosis.models import Label, Prediction, Scan
 from diagnosis.services import record_review
-from diagnosis.states import TERMINAL_STATES, FailureReason, State, Trigger
+from diagnosis.states import OPEN_STATES, TERMINAL_STATES, FailureReason, State, Trigger
 from diagnosis.templatetags.probabilities import percent
 from diagnosis.tests.factories import HEIGHT, WIDTH, model_version_of, prediction_at, scan_of
 from diagnosis.tests.pictures import chest_like_16_bit, encoded
@@ -73,7 +73,7 @@ def test_the_answer_asks_again_only_while_it_is_open(browser, scan, state):
 def test_the_answer_looks_for_the_first_time_before_a_second_is_over(browser, scan, state):
     prediction_at(state, scan)
     for page in (detail(browser, scan), status(browser, scan)):
-        assert 'hx-trigger="load delay:300ms, every 1s"' in answer_tag(page)
+        assert 'hx-trigger="load delay:0.3s, look-again"' in answer_tag(page)
 
 
 @pytest.mark.parametrize("state", State)
@@ -237,6 +237,7 @@ def test_a_poll_gets_nothing_new_while_the_state_is_the_same(browser, scan, stat
     prediction_at(state, scan)
     response = browser.get(url("scan_status", scan), {"seen": state})
     assert (response.status_code, response.content) == (204, b"")
+    assert ("Retry-After" in response) == (state in OPEN_STATES)
 
 
 def test_a_poll_gets_the_answer_when_the_state_has_changed(browser, scan):

@@ -94,6 +94,14 @@ def test_a_storage_that_fails_is_503_and_leaves_nothing_half_stored(
     assert [rows.objects.count() for rows in (Scan, Prediction, Upload)] == [0, 0, 0]
 
 
+def test_a_script_is_told_where_to_lead_the_browser_and_the_message_waits_for_that_page(browser, media):
+    for _ in range(2):
+        response = browser.post(NEW, {"image": an_xray()}, headers={"HX-Request": "true"})
+        address = Scan.objects.get().get_absolute_url()
+        assert (response.status_code, response["HX-Redirect"]) == (204, address)
+    assert "You have given this file before" in browser.get(address).content.decode()
+
+
 def test_too_large_a_file_is_refused_and_nothing_stays_behind(browser, media, settings):
     settings.INTAKE_MAX_BYTES = 1000
     response = browser.post(NEW, {"image": an_xray("large.png")})
@@ -149,7 +157,7 @@ def test_several_good_files_lead_to_the_page_of_their_upload(browser, model_vers
     files = [an_xray(f"{seed}.png", seed) for seed in range(3)]
     response = browser.post(NEW, {"image": files, "reference": "series"}, follow=True)
     assert response.redirect_chain == [(Upload.objects.get().get_absolute_url(), 302)]
-    assert "0 of 3 scans answered" in response.content.decode()
+    assert "0 of 3 scans read" in response.content.decode()
     assert {scan.reference for scan in Scan.objects.all()} == {"series"}
     assert Prediction.objects.count() == 3
 

@@ -24,6 +24,8 @@ pytestmark = [
 ]
 
 WIDTH, HEIGHT = 800, 640
+# Takes a line more than others.
+LONG_NAME = "vgg-one, trained once more on the pictures of two further hospitals"
 
 
 @pytest.fixture(scope="module")
@@ -194,10 +196,19 @@ def test_dragging_windows_once_that_is_chosen_by_button_or_key_and_moves_nothing
     live(viewer).press("ArrowDown")
     assert float(viewer.get_by_label("Window centre").input_value()) > center + 20
 
+    viewer.get_by_role("button", name="Reset").click()
+
+    expect(viewer.get_by_role("button", name="Window by dragging")).to_have_attribute("aria-pressed", "false")
+    await_seen(viewer, 90, 110)
+    # The arrows window no more.
+    center = viewer.get_by_label("Window centre").input_value()
+    live(viewer).press("ArrowDown")
+    expect(viewer.get_by_label("Window centre")).to_have_value(center)
+
 
 def test_an_earlier_answer_lies_beside_the_latest_and_both_move_window_and_invert_together(page, alice):
     scan = scan_with(alice, halves(90, 110))
-    old = prediction_at(State.SUCCEEDED, scan, model_version_of(name="vgg-one"), probability=0.2, has_heatmap=True)
+    old = prediction_at(State.SUCCEEDED, scan, model_version_of(name=LONG_NAME), probability=0.2, has_heatmap=True)
     new = prediction_at(State.SUCCEEDED, scan, model_version_of(name="vgg-two"), probability=0.8, has_heatmap=True)
     page.goto(scan.get_absolute_url())
     page.get_by_label("Side by side with an earlier answer").select_option(str(old.pk))
@@ -205,6 +216,7 @@ def test_an_earlier_answer_lies_beside_the_latest_and_both_move_window_and_inver
     open_scan(page, scan, f"?beside={old.pk}")
 
     left, right = page.locator("[data-viewer]").all()
+    assert live(left).bounding_box()["y"] == live(right).bounding_box()["y"]
     for viewer, prediction, words in ((left, new, ("80.0", "vgg-two")), (right, old, ("20.0", "vgg-one"))):
         assert str(prediction.pk) in viewer.locator(".heatmap image").get_attribute("href")
         for word in words:
@@ -310,6 +322,36 @@ def test_on_a_telephone_a_finger_scrolls_the_page_until_two_or_a_double_tap_have
         return zoom_of(viewer) > 1.5 * fit
 
     wait_for(zoomed_by_two_taps)
+
+
+def test_on_a_telephone_a_finger_windows_once_that_is_chosen_and_moves_the_strength(phone, alice):
+    scan = scan_with(alice, halves(90, 110))
+    prediction_at(State.SUCCEEDED, scan, has_heatmap=True)
+    viewer = open_scan(phone, scan)
+    width, center = (viewer.get_by_label(f"Window {name}") for name in ("width", "centre"))
+    before = float(width.input_value()), float(center.input_value())
+    fit = zoom_of(viewer)
+    viewer.get_by_role("button", name="Window by dragging").tap()
+    live(viewer).scroll_into_view_if_needed()
+    box = live(viewer).bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    touch(phone, [[(x, y)], *[[(x - 12 * step, y + 6 * step)] for step in range(1, 6)]])
+
+    wait_for(lambda: float(width.input_value()) < before[0] - 20 and float(center.input_value()) > before[1] + 10)
+    assert zoom_of(viewer) == fit
+    # Two fingers zoom then too.
+    pinch(phone, x, y)
+    wait_for(lambda: zoom_of(viewer) > 1.5 * fit)
+
+    strength = viewer.get_by_label("Strength")
+    strength.scroll_into_view_if_needed()
+    box = strength.bounding_box()
+    y = box["y"] + box["height"] / 2
+    touch(phone, [[(box["x"] + share * box["width"], y)] for share in (0.6, 0.5, 0.4, 0.3, 0.2)])
+    wait_for(lambda: int(strength.input_value()) < 30)
+    opacity = int(strength.input_value()) / 100
+    expect(viewer.locator(".heatmap")).to_have_css("opacity", f"{opacity:g}")
 
 
 def pinch(page: Page, x: float, y: float) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from diagnosis import services
 from diagnosis.models import Scan
-from diagnosis.states import FailureReason, State
+from diagnosis.states import OPEN_STATES, FailureReason, State
 from diagnosis.tests.api.problems import problem_of
 from diagnosis.tests.factories import model_version_of, prediction_at, scan_of
 
@@ -77,6 +77,15 @@ def test_the_newest_review_stands_with_the_answer_without_the_readers_name(alice
     assert response.json()["review"]["label"] == "NORMAL"
     assert response.json()["review"]["agrees"] is False
     assert "rita" not in response.content.decode()
+
+
+@pytest.mark.parametrize("state", State)
+def test_what_has_ended_names_its_report_and_that_is_there(alices, scan, state):
+    told = alices.get(path_of(scan, prediction_at(state, scan))).json()
+    if state in OPEN_STATES:
+        assert told["report_url"] is None
+    else:
+        assert alices.get(told["report_url"])["Content-Type"] == "application/pdf"
 
 
 @pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING])

@@ -37,6 +37,7 @@ def words_of(page: str) -> list[list[str]]:
             for word in (
                 "You",
                 "Staff",
+                "A reader",
                 "The site itself",
                 "Somebody whose account was erased",
                 "Viewed",
@@ -71,6 +72,15 @@ def test_the_owner_reads_on_the_page_of_a_scan_who_saw_it_by_role_and_not_by_nam
     ]
     assert "rita" not in page
     assert f'href="/scans/{scan.pk}/events/"' in page, "the older one, the upload, is behind a link"
+
+
+def test_a_reader_who_is_not_of_the_staff_is_told_as_a_reader(browser, rita, scan):
+    rita.is_staff = False
+    rita.save()
+    services.record_review(prediction=scan.predictions.get(), reviewer=rita, label="NORMAL")
+    page = browser.get(scan.get_absolute_url()).text
+    assert words_of(page) == [["You", "Viewed"], ["A reader", "Reviewed"]]
+    assert "rita" not in page
 
 
 def test_a_short_list_has_nothing_behind_it(browser, scan):

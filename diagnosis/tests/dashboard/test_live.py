@@ -56,7 +56,7 @@ def test_the_messages_of_each_queue_are_counted(
                 scan=prediction_at(State.SUCCEEDED).scan, model_version=model_version, trigger=trigger
             )
     assert live.messages_in_queues() == {"people": 2, "reprocess": 1}
-    assert "messages in the queue <code>people</code></dt><dd>2</dd>" in text_of(staff)
+    assert "Messages in the queue <code>people</code></dt><dd>2</dd>" in text_of(staff)
 
 
 @pytest.mark.services

@@ -44,8 +44,8 @@ def address(prediction: Prediction) -> str:
     return reverse("diagnosis:prediction_report", args=[prediction.scan_id, prediction.pk])
 
 
-def report(browser, prediction: Prediction) -> PdfReader:
-    response = browser.get(address(prediction))
+def report(browser, prediction: Prediction, language: str = "en") -> PdfReader:
+    response = browser.get(address(prediction), headers={"Accept-Language": language})
     assert response.status_code == 200
     return PdfReader(io.BytesIO(response.content))
 
@@ -262,6 +262,11 @@ def test_what_the_owner_wrote_is_text_and_never_markup(browser, answered, refere
     said = words(report(browser, answered))
     shown = " ".join(reference.replace("\x00", " ").replace("\u202e", " ").split())
     assert f"Reference: {shown}".replace(" ", "") in said.replace(" ", "")
+
+
+def test_a_file_that_is_told_by_its_place_is_so_in_the_reader_s_language(browser, answered):
+    written(answered.scan, original_name="File 3 of 40")
+    assert "Archivo 3 de 40" in words(report(browser, answered, language="es"))
 
 
 def test_the_longest_words_wrap_and_all_still_fits_on_one_page(browser, alice, version, rita, sam):

@@ -51,6 +51,14 @@ def test_the_confusion_matrix_and_its_figures_are_those_of_the_decided_answers(r
     assert (readers.value, readers.n) == ("–", "0")
 
 
+def test_an_agreement_worse_than_chance_is_told_with_a_minus(reviewed):
+    reviewed(0.9, "NORMAL", 6)
+    reviewed(0.1, "PNEUMONIA", 6)
+    kappa = agreement_of(None).whole.figures[3]
+    assert kappa.value == "\N{MINUS SIGN}1.000"
+    assert "-" not in kappa.interval
+
+
 def test_only_the_last_word_of_a_reader_counts(reviewed, rita):
     (prediction,) = reviewed(0.9, "NORMAL")
     record_review(prediction=prediction, reviewer=rita, label="PNEUMONIA")

@@ -1,0 +1,77 @@
+"""When pages and programs look again for an answer that is not there yet."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from diagnosis.models import Prediction, Upload
+from diagnosis.states import State
+from diagnosis.tests.factories import prediction_at, scan_of
+from diagnosis.tokens import ApiToken
+from diagnosis.waiting import FIRST_LOOK, LONGEST, retry_after, seconds_to_look
+
+pytestmark = pytest.mark.django_db
+
+
+def prediction_since(owner, seconds: float, state: State = State.QUEUED) -> Prediction:
+    """Give a prediction to which nothing has happened for so many seconds."""
+    prediction = prediction_at(state, scan_of(owner))
+    move = {State.QUEUED: "requested_at", State.RUNNING: "claimed_at"}.get(state, "finished_at")
+    Prediction.objects.filter(pk=prediction.pk).update(**{move: timezone.now() - timedelta(seconds=seconds)})
+    prediction.refresh_from_db()
+    return prediction
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(-60, FIRST_LOOK), (0, FIRST_LOOK), (2, 1), (5, 1), (20, 4), (60, LONGEST), (1e6, LONGEST)],
+)
+def test_looks_grow_rare_the_longer_nothing_has_happened(alice, seconds, expected):
+    """Also where another machine's clock is ahead."""
+    assert seconds_to_look([prediction_since(alice, seconds)]) == pytest.approx(expected, abs=0.1)
+
+
+def test_a_claim_by_a_worker_brings_the_looks_together_again(alice):
+    prediction = prediction_since(alice, 3600)
+    assert seconds_to_look([prediction]) == LONGEST
+    Prediction.objects.claim(prediction.pk, task_id="task")
+    prediction.refresh_from_db()
+    assert seconds_to_look([prediction]) < 1.1
+
+
+@pytest.mark.parametrize("ended", [[], [None], [State.SUCCEEDED], [State.FAILED, None]])
+def test_nothing_is_looked_for_once_all_have_ended(alice, ended):
+    assert seconds_to_look(state and prediction_since(alice, 0, state) for state in ended) == 0
+
+
+def test_of_several_the_last_move_tells_how_fast_it_goes(alice):
+    slow, ended = prediction_since(alice, 600), prediction_since(alice, 10, State.SUCCEEDED)
+    assert seconds_to_look([slow, None, ended]) == pytest.approx(2, abs=0.1)
+    assert seconds_to_look([slow, ended], at_least=5) == 5
+
+
+def test_a_header_has_whole_seconds_and_never_none(alice):
+    assert [retry_after(prediction_since(alice, seconds)) for seconds in (0, 11)] == ["1", "3"]
+    assert retry_after(prediction_since(alice, 0, State.SUCCEEDED)) == retry_after(None) == ""
+
+
+def test_a_page_and_a_program_are_told_the_same(browser, client, alice):
+    _, secret = ApiToken.objects.issue(user=alice, lifetime=None)
+    for seconds, expected in ((0, "1"), (20, "4"), (3600, "10")):
+        scan = prediction_since(alice, seconds).scan
+        poll = browser.get(reverse("diagnosis:scan_status", args=[scan.pk]), {"seen": State.QUEUED})
+        told = client.get(f"/api/v1/scans/{scan.pk}/", headers={"Authorization": f"Bearer {secret}"})
+        assert (poll.status_code, poll["Retry-After"]) == (204, expected)
+        assert (told.status_code, told["Retry-After"]) == (200, expected)
+
+
+def test_every_page_with_something_that_waits_looks_again_by_itself(browser, alice):
+    scan = prediction_since(alice, 30).scan
+    upload = Upload.objects.create(owner=alice, given=2)
+    upload.scans.add(scan)
+    for address in (scan.get_absolute_url(), upload.get_absolute_url(), reverse("diagnosis:scan_list")):
+        page = browser.get(address).content.decode()
+        assert re.search(r'hx-trigger="load delay:6\.\ds, look-again"', page), address

@@ -1,0 +1,48 @@
+"""When to look again for an answer that is not there yet; pages and API say the same.
+
+Most answers are there within a second, so the first looks come soon. The longer nothing has happened, the more others
+wait too: looks grow rare, so that many open pages behind a long queue cost the web server little.
+"""
+
+import math
+from collections.abc import Iterable
+from datetime import datetime
+
+from django.utils import timezone
+
+from diagnosis.models import Prediction
+
+# With Redis, where nobody else waits, the answer is there by then.
+FIRST_LOOK = 0.3  # seconds
+SHORTEST, LONGEST = 1, 10  # seconds
+# A fifth of the time that nothing has happened for: who has waited a minute waits no fifth longer for having looked.
+SHARE = 0.2
+
+
+def seconds_to_look(predictions: Iterable[Prediction | None], *, at_least: float = FIRST_LOOK) -> float:
+    """Give the seconds to wait before looking at `predictions` again; 0: all of them have ended, or are None.
+
+    Where some of them have, it is the last of these that shows how fast it goes.
+    """
+    asked = [prediction for prediction in predictions if prediction]
+    if all(prediction.is_terminal for prediction in asked):
+        return 0
+    return max(at_least, _after(max(_last_move(prediction) for prediction in asked)))
+
+
+def retry_after(prediction: Prediction | None) -> str:
+    """Give seconds_to_look of one prediction as the header Retry-After has it, whole; "" once it has ended."""
+    seconds = seconds_to_look([prediction])
+    return str(math.ceil(seconds)) if seconds else ""
+
+
+def _after(moment: datetime) -> float:
+    idle = (timezone.now() - moment).total_seconds()
+    # Also where the clock of a database or another machine is ahead.
+    if idle < FIRST_LOOK:
+        return FIRST_LOOK
+    return min(max(round(SHARE * idle, 1), SHORTEST), LONGEST)
+
+
+def _last_move(prediction: Prediction) -> datetime:
+    return prediction.finished_at or prediction.claimed_at or prediction.requested_at
