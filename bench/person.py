@@ -77,7 +77,7 @@ class Person:
             if news is None or news.status_code == httpx.codes.OK:
                 address, wait = _next_look(shown)
             else:
-                wait = float(news.headers["Retry-After"])
+                wait = float(news.headers["X-Look-Again"])
             time.sleep(wait if every is None else every)
             news = self.client.get(address)
             news.raise_for_status()

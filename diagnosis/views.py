@@ -253,8 +253,9 @@ def scan_status(request: HttpRequest, scan_id: UUID) -> HttpResponse:
     latest = scan.latest_prediction
     if latest and request.GET.get("seen") == latest.standing:
         response = HttpResponse(status=204)
-        if seconds := waiting.retry_after(latest):
-            response["Retry-After"] = seconds
+        if seconds := waiting.seconds_to_look([latest]):
+            # A page that somebody looks at asks sooner than a whole second later, which Retry-After could not say.
+            response[waiting.LOOK_AGAIN] = f"{seconds:.1f}"
         return response
     return render(request, "diagnosis/_news.html", {"scan": scan, "look_again": waiting.seconds_to_look([latest])})
 

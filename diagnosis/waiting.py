@@ -12,9 +12,12 @@ from django.utils import timezone
 
 from diagnosis.models import Prediction
 
+# The header of a page's news, in seconds.
+LOOK_AGAIN = "X-Look-Again"
+
 # With Redis, where nobody else waits, the answer is there by then.
 FIRST_LOOK = 0.3  # seconds
-SHORTEST, LONGEST = 1, 10  # seconds
+LONGEST = 10  # seconds
 # A fifth of the time that nothing has happened for: who has waited a minute waits no fifth longer for having looked.
 SHARE = 0.2
 
@@ -31,17 +34,15 @@ def seconds_to_look(predictions: Iterable[Prediction | None], *, at_least: float
 
 
 def retry_after(prediction: Prediction | None) -> str:
-    """Give seconds_to_look of one prediction as the header Retry-After has it, whole; "" once it has ended."""
+    """Give seconds_to_look of one prediction as the header Retry-After has them, whole; "" once it has ended."""
     seconds = seconds_to_look([prediction])
     return str(math.ceil(seconds)) if seconds else ""
 
 
 def _after(moment: datetime) -> float:
     idle = (timezone.now() - moment).total_seconds()
-    # Also where the clock of a database or another machine is ahead.
-    if idle < FIRST_LOOK:
-        return FIRST_LOOK
-    return min(max(round(SHARE * idle, 1), SHORTEST), LONGEST)
+    # Also where the clock of a database or another machine is ahead, so that it is below 0.
+    return min(max(round(SHARE * idle, 1), FIRST_LOOK), LONGEST)
 
 
 def _last_move(prediction: Prediction) -> datetime:

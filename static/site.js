@@ -27,7 +27,7 @@ window.addEventListener("pageshow", (event) => {
 // be reached, in a while.
 document.addEventListener("htmx:afterRequest", ({ detail: { elt, xhr } }) => {
   if (!elt.isConnected || !elt.getAttribute("hx-trigger")?.includes("look-again")) return;
-  const seconds = Number(xhr.getResponseHeader("Retry-After")) || 5;
+  const seconds = Number(xhr.getResponseHeader("X-Look-Again") ?? xhr.getResponseHeader("Retry-After")) || 5;
   setTimeout(() => htmx.trigger(elt, "look-again"), 1000 * seconds);
 });
 

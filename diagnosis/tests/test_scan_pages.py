@@ -237,7 +237,7 @@ def test_a_poll_gets_nothing_new_while_the_state_is_the_same(browser, scan, stat
     prediction_at(state, scan)
     response = browser.get(url("scan_status", scan), {"seen": state})
     assert (response.status_code, response.content) == (204, b"")
-    assert ("Retry-After" in response) == (state in OPEN_STATES)
+    assert ("X-Look-Again" in response) == (state in OPEN_STATES)
 
 
 def test_a_poll_gets_the_answer_when_the_state_has_changed(browser, scan):
