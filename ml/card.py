@@ -2,10 +2,11 @@
 
     python -m ml.card                                    # after a change of weights/, runs.csv or card.md
     python -m ml.card --test-split report/report.json    # with what ml.evaluate says of the official test split
+    python -m ml.card --held-out report/report.json      # with what ml.evaluate --held-out --report says
 
-Every figure of a model in the card comes from checkpoint.json, runs.csv or test_split.json. The last is what
---test-split keeps of a report; it counts only for the checkpoint that it names. The README of the repository holds a
-short table of the same figures between two marks; it is written with the card.
+Every figure of a model in the card comes from checkpoint.json, runs.csv, test_split.json or held_out.json. The last two
+are what --test-split and --held-out keep of a report; each counts only for the checkpoint that it names. The README of
+the repository holds a short table of the same figures between two marks; it is written with the card.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from ml.card_parts import FIGURES, OFFICIAL_TEST, PARTS, Subject, pictures, summ
 from ml.checkpoint import SHIPPED, Checkpoint, CheckpointError
 
 FOLDER = Path(__file__).parent
-CARD, TEST_SPLIT = "README.md", "test_split.json"
+CARD, TEST_SPLIT, HELD_OUT = "README.md", "test_split.json", "held_out.json"
 TEMPLATE = FOLDER / "card.md"
 
 # The README of the repository, and the marks between which it holds figures.
@@ -31,6 +32,10 @@ MARKED = re.compile(r"(<!-- python -m ml\.card writes this -->\n).*(<!-- up to h
 
 # What the card keeps of a report: no names of files, no curves.
 KEPT = ("n", "confusion", "metrics", "by_cause", "uncertain", "refused", "patients", "duplicates", "checkpoint")
+
+
+# Of a report on the held-out patients: what the checkpoint's metadata don't hold.
+KEPT_HELD_OUT = ("n", "heatmaps", "others", "robustness", "patients", "checkpoint")
 
 
 class CardError(Exception):
@@ -43,13 +48,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--checkpoint", type=Path, default=SHIPPED, metavar="DIR", help="default: the shipped one")
     parser.add_argument("--out", type=Path, default=FOLDER, metavar="DIR", help="default: where this program is")
     parser.add_argument("--test-split", type=Path, metavar="FILE", help="a report.json on the official test split")
+    parser.add_argument(
+        "--held-out", type=Path, metavar="FILE", help="a report.json of ml.evaluate --held-out --report"
+    )
     arguments = parser.parse_args(argv)
     try:
         checkpoint = Checkpoint.read(arguments.checkpoint)
-        kept = arguments.out / TEST_SPLIT
+        kept, held_out = arguments.out / TEST_SPLIT, arguments.out / HELD_OUT
         if arguments.test_split:
-            kept.write_text(json.dumps(keep(arguments.test_split, checkpoint), indent=2, sort_keys=True) + "\n")
-        subject = Subject(checkpoint, on_test_split(kept, checkpoint), runs.read())
+            write_json(kept, keep(arguments.test_split, checkpoint))
+        if arguments.held_out:
+            write_json(held_out, keep_held_out(arguments.held_out, checkpoint))
+        subject = Subject(checkpoint, of_version(kept, checkpoint), runs.read(), of_version(held_out, checkpoint))
         (arguments.out / CARD).write_text(render(subject))
         if arguments.out == FOLDER:
             README.write_text(with_summary(README.read_text(), subject))
@@ -61,26 +71,51 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def write_json(path: Path, kept: dict[str, Any]) -> None:
+    """Write what is kept of a report."""
+    path.write_text(json.dumps(kept, indent=2, sort_keys=True) + "\n")
+
+
 def keep(path: Path, checkpoint: Checkpoint) -> dict[str, Any]:
-    """Take from a report of ml.evaluate what the card shows.
+    """Take from a report of ml.evaluate on the official test split what the card shows.
 
     Raises CardError where it is of another checkpoint or not of the official test split.
     """
-    try:
-        report = json.loads(path.read_text())
-        kept, counts = {key: report[key] for key in KEPT}, report["confusion"]
-        normal, about = counts["true_normal"] + counts["false_pneumonia"], report["checkpoint"]["sha256"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise CardError(f"{path} is no report of ml.evaluate: {error!r}") from error
-    if about != checkpoint.sha256:
-        raise CardError(f"{path} is about checkpoint {about[:12]}, the card about {checkpoint.sha256[:12]}.")
-    if {"NORMAL": normal, "PNEUMONIA": report["n"] - normal} != OFFICIAL_TEST:
-        raise CardError(f"{path} is not about the official test split: {normal} of {report['n']} are NORMAL.")
+    kept = taken(path, checkpoint, KEPT)
+    counts = kept["confusion"]
+    normal = counts["true_normal"] + counts["false_pneumonia"]
+    if {"NORMAL": normal, "PNEUMONIA": kept["n"] - normal} != OFFICIAL_TEST:
+        raise CardError(f"{path} is not about the official test split: {normal} of {kept['n']} are NORMAL.")
     return kept
 
 
-def on_test_split(path: Path, checkpoint: Checkpoint) -> dict[str, Any]:
-    """Give the figures of the official test split that were kept, if they are of this checkpoint; else nothing."""
+def keep_held_out(path: Path, checkpoint: Checkpoint) -> dict[str, Any]:
+    """Take from a report of ml.evaluate on the held-out patients what the card shows.
+
+    Raises CardError where it is of another checkpoint or not of the held-out patients.
+    """
+    kept = taken(path, checkpoint, (*KEPT_HELD_OUT, "held_out"))
+    if not kept.pop("held_out"):
+        raise CardError(f"{path} is not about held-out patients alone: ml.evaluate --held-out writes such a report.")
+    return kept
+
+
+def taken(path: Path, checkpoint: Checkpoint, keys: Sequence[str]) -> dict[str, Any]:
+    """Take `keys` from a report of ml.evaluate. Raises CardError where it lacks one or is of another checkpoint."""
+    try:
+        report = json.loads(path.read_text())
+        kept, about = {key: report[key] for key in keys}, report["checkpoint"]["sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise CardError(f"{path} is no report of ml.evaluate: {error!r}") from error
+    if None in kept.values():
+        raise CardError(f"{path} is no report of ml.evaluate: a part of it is empty.")
+    if about != checkpoint.sha256:
+        raise CardError(f"{path} is about checkpoint {about[:12]}, the card about {checkpoint.sha256[:12]}.")
+    return kept
+
+
+def of_version(path: Path, checkpoint: Checkpoint) -> dict[str, Any]:
+    """Give the figures that were kept at `path`, if they are of this checkpoint; else nothing."""
     kept = json.loads(path.read_text()) if path.exists() else {}
     return kept if kept.get("checkpoint", {}).get("sha256") == checkpoint.sha256 else {}
 

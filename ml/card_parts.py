@@ -1,7 +1,7 @@
 """The parts of the model card: each turns what is known of a checkpoint into Markdown, or names a plot to draw."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,11 +35,15 @@ PANELS = {"": AS_THEY_ARE, "stress_": STRESS}
 
 @dataclass(frozen=True)
 class Subject:
-    """What the card is about: a checkpoint, its figures on the official test split (or none), the rows of runs.csv."""
+    """What the card is about: a checkpoint, its figures on the official test split (or none), the rows of runs.csv.
+
+    `held_out` are figures of the held-out patients beside those in its metadata, or none.
+    """
 
     checkpoint: Checkpoint
     test: Mapping[str, Any]
     runs: Sequence[Mapping[str, str]]
+    held_out: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def metadata(self) -> Metadata:
@@ -217,7 +221,7 @@ def shifts(subject: Subject) -> str:
 
 def robustness(subject: Subject) -> str:
     """Show the robustness curves, the numbers folded in."""
-    found = subject.metrics.get("robustness")
+    found = curves_of_robustness(subject)
     if not found:
         return NOT_MEASURED
     return (
@@ -225,6 +229,23 @@ def robustness(subject: Subject) -> str:
         "Severity 1 is the shift of the table above; the curves are drawn by a part of the pictures (n below).\n\n"
         f"<details><summary>The numbers</summary>\n\n{markdown.robustness(found)}\n\n</details>"
     )
+
+
+def curves_of_robustness(subject: Subject) -> Mapping[str, Any]:
+    """Give the robustness curves: of a report, which has intervals and one shift more, or else of the metadata."""
+    return subject.held_out.get("robustness") or subject.metrics.get("robustness", {})
+
+
+def others(subject: Subject) -> str:
+    """Lay out what share of other pictures is refused."""
+    found = subject.held_out.get("others")
+    return markdown.others(found) if found else NOT_MEASURED
+
+
+def heatmaps(subject: Subject) -> str:
+    """Lay out where the heatmaps of held-out pneumonias that were found are hottest."""
+    found = subject.held_out.get("heatmaps")
+    return markdown.heatmaps(found) if found else NOT_MEASURED
 
 
 def target(subject: Subject, key: str) -> str:
@@ -320,8 +341,8 @@ def pictures(subject: Subject) -> dict[str, Callable[[Path], Path]]:
         if "reliability" in curves:
             found[f"{prefix}reliability"] = partial(plots.reliability, curves["reliability"], ece=summary["ece"])
         found[f"{prefix}confusion"] = partial(plots.confusion_matrix, summary["confusion"])
-    if metrics.get("robustness"):
-        found["robustness"] = partial(plots.robustness, metrics["robustness"])
+    if curves_of_robustness(subject):
+        found["robustness"] = partial(plots.robustness, curves_of_robustness(subject))
     return found
 
 
@@ -394,6 +415,8 @@ PARTS: dict[str, Callable[[Subject], str]] = {
     "shifts": shifts,
     "robustness": robustness,
     "refusal": refusal,
+    "others": others,
+    "heatmaps": heatmaps,
     "serving": serving,
     "reference": lambda subject: markdown.reference(subject.metadata.reference) or NOT_MEASURED,
     "shortcuts": shortcuts,

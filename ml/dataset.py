@@ -65,7 +65,7 @@ def read_folder(folder: Path) -> list[Example]:
     """
     examples = []
     for label in LABELS:
-        paths = sorted(path for path in (folder / label).glob("*") if _is_picture(path))
+        paths = sorted(path for path in (folder / label).glob("*") if is_picture(path))
         if not paths:
             raise DatasetError(f"No pictures in {folder / label}. {_expected(folder)}")
         for path in paths:
@@ -77,11 +77,12 @@ def read_folder(folder: Path) -> list[Example]:
 def left_out(folder: Path) -> list[str]:
     """Name all that lies in `folder`, or beside its pictures, and that `read_folder` passes over; folders end in /."""
     beside = [path for path in folder.glob("*") if path.name not in LABELS]
-    beside += [path for label in LABELS for path in (folder / label).glob("*") if not _is_picture(path)]
+    beside += [path for label in LABELS for path in (folder / label).glob("*") if not is_picture(path)]
     return sorted(f"{path.relative_to(folder).as_posix()}{'/' if path.is_dir() else ''}" for path in beside)
 
 
-def _is_picture(path: Path) -> bool:
+def is_picture(path: Path) -> bool:
+    """Tell by its name whether `path` is a picture file."""
     # macOS leaves ._name.jpeg files in archives, which are no pictures.
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
 

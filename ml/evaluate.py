@@ -10,7 +10,11 @@ picture that can't be read has no answer and is in no figure: it is named, and t
 --report DIR writes report.json, report.md, the plots, and errors.png: a contact sheet of wrong answers. The sheet shows
 pictures of the folder: where their licence or somebody's privacy forbids that, it must not be published. It holds the
 robustness curves too, of a large folder on every fourth picture: --robustness takes all, --no-robustness none. They
-tell how many labels change, also under text in the corners, which neither training nor any choice has seen.
+tell how many labels change, also under text in the corners, the same always (training may have seen other text). With
+them it tells what share of other pictures is refused, by kind: of those of ml.others, of the folder's own X-rays turned
+and inverted, and of your own in the subfolders of --others DIR.
+
+--held-out takes the folder that the checkpoint was trained on, and of it only the patients that it was not trained on.
 
 This is the only program that reads the official test split.
 """
@@ -32,6 +36,7 @@ from ml.checkpoint import SHIPPED, Checkpoint, CheckpointError
 from ml.dataset import DatasetError, Example, data_hash, drop_duplicates, left_out, load_canonical, read_folder
 from ml.engine import ENGINES
 from ml.gallery import WrongAnswer, contact_sheet
+from ml.heatmap import PLACES, hottest
 from ml.metrics import (
     at_prevalences,
     curves,
@@ -41,8 +46,10 @@ from ml.metrics import (
     summarise,
     uncertain_summary,
 )
+from ml.others import altered, made, read_kinds
 from ml.shifts import MEASURED, SEVERITIES, shifted
 from ml.shortcuts import FOLDS, audit, cross_validated, statistics
+from ml.split import held_out_of
 from ml.stress import ROBUSTNESS_STEP
 
 if TYPE_CHECKING:
@@ -91,8 +98,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code is 1 when anything could not be read or written."""
     arguments = parse_arguments(argv)
     try:
-        examples = read_folder(arguments.data)
-        Checkpoint.read(arguments.checkpoint).verify()
+        checkpoint = Checkpoint.read(arguments.checkpoint)
+        examples = held_out_of(checkpoint, arguments.data) if arguments.held_out else read_folder(arguments.data)
+        own = read_others(arguments.others) if arguments.others else {}
+        checkpoint.verify()
         make_places(arguments)
 
         from ml.classifier import Classifier  # here: an engine takes seconds, a wrong path is told at once
@@ -100,9 +109,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         classifier = Classifier.load(arguments.checkpoint, engine=arguments.engine)
         answers = ask(classifier, examples)
         report = describe(answers, classifier.checkpoint, engine=classifier.engine)
-        report["left_out"] = left_out(arguments.data)
+        report["held_out"], report["left_out"] = arguments.held_out, left_out(arguments.data)
         if arguments.robustness or (arguments.report and arguments.robustness is None):
-            report["robustness"] = robustness(classifier, answers, every=bool(arguments.robustness))
+            every = bool(arguments.robustness)
+            report["robustness"] = robustness(classifier, answers, every=every)
+            report["others"] = others(classifier, answers, every=every)
+        if own:
+            report["others"] = report.get("others", {}) | {kind: refused(classifier, own[kind]) for kind in own}
         print(reports.table(report))
         write(answers, report, arguments)
     except (DatasetError, CheckpointError, OSError) as error:
@@ -124,6 +137,10 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         default="",
         help="default: INFERENCE_ENGINE, or what serves: openvino where the checkpoint has a graph, else tensorflow",
     )
+    parser.add_argument(
+        "--held-out", action="store_true", help="DIR is what the checkpoint was trained on: only who was held out"
+    )
+    parser.add_argument("--others", type=Path, metavar="DIR", help="pictures to be refused, a subfolder for each kind")
     parser.add_argument("--report", type=Path, metavar="DIR", help="write figures, plots and the wrong answers there")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     parser.add_argument("--pictures", type=Path, metavar="DIR", help="draw the plots there")
@@ -187,6 +204,7 @@ def describe(answers: Answers, checkpoint: Checkpoint, *, engine: str) -> dict[s
         "refused": {**share_of(answers.refused, groups=patients), "count": int(answers.refused.sum())},
         "without_refused": without_refused(answers, threshold),
         "curves": curves(p, labels),
+        "heatmaps": heatmaps(answers, threshold),
         "shortcuts": shortcuts(answers, threshold),
         "wrong": [
             {"picture": named(answers.examples[i]), "probability": float(p[i]), "refused": bool(answers.refused[i])}
@@ -195,6 +213,7 @@ def describe(answers: Answers, checkpoint: Checkpoint, *, engine: str) -> dict[s
         "patients": len(set(patients)),
         "duplicates": len(every) - len(unique),
         "unreadable": [named(example) for example in answers.unreadable],
+        "held_out": False,
         "left_out": [],
         "data_hash": data_hash(unique),
         "trained_on": data_hash(unique) == metadata.training.get("data", {}).get("hash"),
@@ -246,21 +265,77 @@ def shortcuts(answers: Answers, threshold: float) -> dict[str, Any] | None:
     return audit(rule, answers.probabilities, answers.labels, threshold, patients)
 
 
+def heatmaps(answers: Answers, threshold: float) -> dict[str, dict[str, Any]]:
+    """Tell of the pneumonias that were found at which of PLACES the heatmap is hottest: the share of each."""
+    found = (answers.probabilities >= threshold) & (answers.labels == 1)
+    places = np.array([hottest(answers.classifications[i].heatmap) for i in np.flatnonzero(found)])
+    patients = np.array(answers.patients)[found].tolist()
+    return {place: share_of(places == place, groups=patients) for place in PLACES}
+
+
+def others(classifier: "Classifier", answers: Answers, *, every: bool = True) -> dict[str, dict[str, Any]]:
+    """Tell what share of other pictures is refused, by kind: those of ml.others, and the folder's X-rays altered.
+
+    Of MANY X-rays or more each ROBUSTNESS_STEP-th, unless `every` one is wanted.
+    """
+    chosen = a_part(answers, every=every)
+    patients = [answers.patients[index] for index in chosen]
+    pictures = [load_canonical(answers.examples[index].path) for index in chosen]
+    told = {kind: refused(classifier, found) for kind, found in made().items()}
+    return told | {
+        kind: refused(classifier, found, groups=patients)
+        for kind, found in tqdm(altered(pictures).items(), unit="kind", disable=None)
+    }
+
+
+def refused(
+    classifier: "Classifier", pictures: Sequence[Image.Image], *, groups: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """Give the share of `pictures` that is refused as no chest X-ray; intervals by `groups` if given."""
+    batches = (pictures[start : start + BATCH] for start in range(0, len(pictures), BATCH))
+    answered = [answer for batch in batches for answer in classifier.classify(batch)]
+    return share_of([not answer.is_chest_xray for answer in answered], groups=groups)
+
+
+def read_others(folder: Path) -> dict[str, list[Image.Image]]:
+    """Read one's own pictures that are to be refused, by kind. Raises DatasetError where one can't be read."""
+    kinds = read_kinds(folder)
+    pictures = {kind: [open_picture(path) for path in paths] for kind, paths in kinds.items()}
+    broken = [str(kinds[kind][i]) for kind in kinds for i, picture in enumerate(pictures[kind]) if picture is None]
+    if broken:
+        raise DatasetError(f"Can't be read as pictures: {', '.join(broken)}")
+    return {kind: [picture for picture in found if picture is not None] for kind, found in pictures.items()}
+
+
+def a_part(answers: Answers, *, every: bool) -> list[int]:
+    """Choose which answered pictures more is measured on."""
+    return list(range(0, len(answers.examples), 1 if every or len(answers.examples) < MANY else ROBUSTNESS_STEP))
+
+
 def robustness(classifier: "Classifier", answers: Answers, *, every: bool = True) -> dict[str, list[dict[str, Any]]]:
     """Measure answered pictures under each shift and severity; severity 0 are the answers that are there.
 
     "flips" is the share of labels that differ from those, "refused" that of pictures refused as no chest X-ray.
-    Of MANY pictures or more each ROBUSTNESS_STEP-th, unless `every` one is wanted.
+    Of MANY pictures or more each ROBUSTNESS_STEP-th, unless `every` one is wanted. "intervals" holds the figures that
+    are shares, with their intervals by patient.
     """
-    chosen = np.arange(0, len(answers.examples), 1 if every or len(answers.examples) < MANY else ROBUSTNESS_STEP)
+    chosen = a_part(answers, every=every)
     threshold, examples = classifier.checkpoint.metadata.threshold, [answers.examples[index] for index in chosen]
     pictures = [load_canonical(example.path) for example in examples]
     plain = Answers(examples, [answers.classifications[index] for index in chosen], [])
 
     def point(given: Answers, severity: float) -> dict[str, Any]:
-        changed = (given.probabilities >= threshold) != (plain.probabilities >= threshold)
+        called, ill, patients = given.probabilities >= threshold, plain.labels == 1, np.array(plain.patients)
+        changed = called != (plain.probabilities >= threshold)
         shares = {"flips": float(changed.mean()), "refused": float(given.refused.mean())}
-        return robustness_point(given.probabilities, plain.labels, threshold, severity=severity) | shares
+        intervals = {
+            "recall": share_of(called[ill], groups=patients[ill].tolist()),
+            "specificity": share_of(~called[~ill], groups=patients[~ill].tolist()),
+            "flips": share_of(changed, groups=plain.patients),
+            "refused": share_of(given.refused, groups=plain.patients),
+        }
+        found = robustness_point(given.probabilities, plain.labels, threshold, severity=severity)
+        return found | shares | {"intervals": intervals}
 
     found = {shift: [point(plain, 0.0)] for shift in MEASURED if shift != "none"}
     passes = [(shift, severity) for shift in found for severity in SEVERITIES]

@@ -24,7 +24,7 @@ import openvino as ov
 
 from ml.calibration import CalibrationError
 from ml.checkpoint import Checkpoint, CheckpointError
-from ml.dataset import DatasetError, Example, data_hash, drop_duplicates, read_folder
+from ml.dataset import DatasetError
 from ml.engine import Engine
 from ml.finishing import finish
 from ml.fitting import Data, load_data
@@ -35,6 +35,7 @@ from ml.preprocess import model_input
 from ml.quantisation import CANDIDATES, Candidate
 from ml.serving import ServingGraph
 from ml.serving_openvino import CompiledGraph, as_written, write_graph
+from ml.split import own_examples
 from ml.stress import Passes, ask, choose, some_passes
 
 # Rounds of one picture for each engine in turn: the machine's other work hits all of them alike.
@@ -103,22 +104,6 @@ def load_split(checkpoint: Checkpoint, folder: Path) -> Data:
     """Read the pictures that `checkpoint` was trained on, split as they were. Raises DatasetError for others."""
     examples, seed = own_examples(checkpoint, folder)
     return load_data(examples, seed=seed)
-
-
-def own_examples(checkpoint: Checkpoint, folder: Path) -> tuple[list[Example], int]:
-    """List what `checkpoint` was trained on, with the seed of its split. Raises DatasetError where it is not that."""
-    training = checkpoint.metadata.training
-    examples = drop_duplicates(read_folder(folder))
-    try:
-        seed, hashed = training["seed"], training["data"]["hash"]
-    except (KeyError, TypeError) as error:
-        raise DatasetError(f"{checkpoint.folder} doesn't say what it was trained on.") from error
-    if data_hash(examples) != hashed:
-        raise DatasetError(
-            f"{folder} is not what {checkpoint.metadata.name} was trained on: it would be measured on pictures that it "
-            "has seen."
-        )
-    return examples, seed
 
 
 def chosen_candidates(names: Sequence[str] | None) -> list[Candidate]:

@@ -21,10 +21,8 @@ from ml.labels import LABELS
 from ml.model import build_classifier, freeze_convolutions, unfreeze_from
 from ml.recipes import Recipe
 from ml.shifts import SHIFTS, shifted
+from ml.split import HELD_OUT_SHARE
 from ml.stress import HeldOut, hold_out
-
-# A tenth of the patients decides when to stop, the calibration and the operating point; they are never trained on.
-HELD_OUT_SHARE = 0.10
 
 # The whole network in Keras's own .h5, full precision, as phase 2 left it.
 MODEL_FILE = "vgg19_pneumonia.h5"

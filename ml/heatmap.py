@@ -1,4 +1,4 @@
-"""A heatmap as a picture that can be laid over the X-ray; Pillow and NumPy only."""
+"""A heatmap as a picture that can be laid over the X-ray, and where it is hottest; Pillow and NumPy only."""
 
 import numpy as np
 from PIL import Image
@@ -28,6 +28,27 @@ _COLOURS = np.stack(
     [*(np.interp(_HEAT, np.linspace(0, 255, len(INFERNO)), channel) for channel in INFERNO.T), _HEAT], axis=-1
 )
 _PALETTE = np.rint(_COLOURS).astype(np.uint8).tobytes()
+
+
+# Where a frontal chest X-ray of the data set shows what, in eighths of its width and height: the mean of its pneumonias
+# has the lungs from the second to the sixth row, and spine and heart in the two columns in the middle.
+LUNG_LEFT = "over the lung on the picture's left"
+BETWEEN = "between the lungs, on spine or heart"
+LUNG_RIGHT = "over the lung on the picture's right, or the heart beside it"
+BELOW = "below the lungs"
+BESIDE = "beside or above them"
+PLACES = (LUNG_LEFT, BETWEEN, LUNG_RIGHT, BELOW, BESIDE)
+
+
+def hottest(heatmap: np.ndarray) -> str:
+    """Say at which of PLACES a (rows, columns) map that covers the whole picture is hottest, roughly."""
+    row, column = np.unravel_index(np.argmax(heatmap), heatmap.shape)
+    down, across = (row + 0.5) / heatmap.shape[0], (column + 0.5) / heatmap.shape[1]
+    if not (1 / 8 <= across <= 7 / 8 and down >= 1 / 8):
+        return BESIDE
+    if down > 6 / 8:
+        return BELOW
+    return LUNG_LEFT if across < 3 / 8 else LUNG_RIGHT if across > 5 / 8 else BETWEEN
 
 
 def smooth(heatmap: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -81,18 +81,23 @@ def counted(found: Figure | None) -> list[str]:
 def robustness(shifts: Mapping[str, Sequence[Figure]]) -> str:
     """Lay out what `ml.metrics.robustness_point` gave, a row for each shift and severity.
 
-    An evaluation's points have "flips" and "refused" too.
+    An evaluation's points have "flips" and "refused" too, and the intervals of all shares.
     """
+
+    def of(point: Figure, key: str) -> str:
+        interval = point.get("intervals", {}).get(key)
+        return figure(interval, percent=True) if interval else share(point[key])
+
     beside = {"flips": "labels that change", "refused": "refused"}
     told = [key for key in beside if all(key in point for points in shifts.values() for point in points)]
     rows = [
         [
             shift,
             point["severity"],
-            share(point["recall"]),
-            share(point["specificity"]),
+            of(point, "recall"),
+            of(point, "specificity"),
             number(point["auc"]),
-            *(share(point[key]) for key in told),
+            *(of(point, key) for key in told),
             point["n"],
         ]
         for shift, points in shifts.items()
@@ -125,6 +130,21 @@ def uncertain(found: Mapping[str, Figure]) -> str:
         "accuracy_inside": "accuracy of the uncertain ones",
     }
     return table(["", "share", "n"], [[name, *counted(found.get(key))] for key, name in names.items()])
+
+
+def counted_shares(found: Mapping[str, Figure], header: Sequence[str]) -> str:
+    """Lay out shares by name under a `header` of three: the name, the share with its interval, n."""
+    return table(header, [[name, *counted(part)] for name, part in found.items()])
+
+
+def others(found: Mapping[str, Figure]) -> str:
+    """Lay out what share of other pictures is refused, by kind."""
+    return counted_shares(found, ["kind of picture", "refused", "n"])
+
+
+def heatmaps(found: Mapping[str, Figure]) -> str:
+    """Lay out where the heatmaps of pneumonias that were found are hottest."""
+    return counted_shares(found, ["where in the picture", "share", "n"])
 
 
 def reference(told: Mapping[str, Any]) -> str:

@@ -16,11 +16,10 @@ import numpy as np
 
 from ml.calibration import Calibration
 from ml.checkpoint import Checkpoint, CheckpointError, write_metadata
-from ml.dataset import DatasetError, load_canonical, split_by_patient
+from ml.dataset import DatasetError, load_canonical
 from ml.drift import reference_of
 from ml.engine import load_engine
-from ml.export import own_examples
-from ml.fitting import HELD_OUT_SHARE
+from ml.split import held_out_of
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,8 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def with_reference(checkpoint: Checkpoint, data: Path) -> Checkpoint:
     """Write the reference into the metadata of `checkpoint`. Raises DatasetError or CheckpointError."""
     checkpoint.verify()
-    examples, seed = own_examples(checkpoint, data)
-    _, held_out = split_by_patient(examples, share=HELD_OUT_SHARE, seed=seed)
+    held_out = held_out_of(checkpoint, data)
     pictures = [load_canonical(example.path) for example in held_out]
     metadata = checkpoint.metadata
     calibration = Calibration(metadata.temperature, metadata.bias)

@@ -18,6 +18,7 @@ WITHOUT = ("accuracy", "recall", "specificity", "auc")
 SAID = {"recall": "recall, sensitivity", "precision": "precision, PPV", "auc": "auc, AUROC", "auprc": "auprc, AUPRC"}
 
 TRAINED_ON = "The model was trained on pictures of this folder: the figures say nothing of others."
+HELD_OUT = "Patients of its training folder that it was not trained on; they chose its operating point."
 
 
 def table(report: Report) -> str:
@@ -31,8 +32,10 @@ def table(report: Report) -> str:
         f"{report['duplicates']} exact duplicates, {len(report['unreadable'])} unreadable",
         *([_left_out(report["left_out"])] if report["left_out"] else []),
         *([TRAINED_ON] if report["trained_on"] else []),
+        *([HELD_OUT] if report["held_out"] else []),
         f"refused as no chest X-ray: {refused['count']} of {refused['n']}, measured all the same",
         *_without(report["without_refused"]),
+        *_others(report.get("others")),
         "",
         *(row(name, figure) for name, figure in report["metrics"].items()),
         *(f"{row(f'recall, {cause}', found)}  n = {found['n']}" for cause, found in causes),
@@ -60,6 +63,13 @@ def _without(summary: dict[str, Any] | None) -> list[str]:
         return []
     rows = (row(name, summary[name], indent="  ") for name in WITHOUT)
     return [f"without them, n = {summary['n']}:", *rows]
+
+
+def _others(found: dict[str, Any] | None) -> list[str]:
+    if not found:
+        return []
+    n, refused = sum(part["n"] for part in found.values()), sum(part["value"] * part["n"] for part in found.values())
+    return [f"other pictures: {refused:.0f} of {n} refused, of {len(found)} kinds"]
 
 
 def _left_out(names: Sequence[str]) -> str:
@@ -107,6 +117,9 @@ def as_markdown(report: Report, *, plots: Sequence[Path], errors: Path | None) -
         "## Refusals",
         _refused(report),
     ]
+    if "others" in report:
+        parts += ["Other pictures, which are to be refused:", markdown.others(report["others"])]
+    parts += ["## Heatmaps", _heatmaps(report)]
     parts += ["## Shortcuts", _shortcuts(report["shortcuts"])]
     if "robustness" in report:
         parts += ["## Under shifts", markdown.robustness(report["robustness"])]
@@ -124,6 +137,7 @@ def _measured(report: Report) -> str:
         f"them; {len(report['unreadable'])} could not be read and are in no figure. "
         + (f"{_left_out(report['left_out'])}. " if report["left_out"] else "")
         + (f"**{TRAINED_ON}** " if report["trained_on"] else "")
+        + (f"{HELD_OUT} " if report["held_out"] else "")
         + f"Data hash `{report['data_hash']}`.\n\nIn brackets 95 % intervals, by patient. This is not a medical device."
     )
 
@@ -138,6 +152,13 @@ def _refused(report: Report) -> str:
         return text
     every = {**report["metrics"], "n": report["n"]}
     return f"{text}\n\n{markdown.figures({'all pictures': every, 'without the refused': without})}"
+
+
+def _heatmaps(report: Report) -> str:
+    return (
+        "Where the heatmap of a pneumonia that was found is hottest, by rough boxes for a frontal chest X-ray. A "
+        f"heatmap is not a localisation.\n\n{markdown.heatmaps(report['heatmaps'])}"
+    )
 
 
 def _shortcuts(audit: dict[str, Any] | None) -> str:

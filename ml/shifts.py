@@ -109,5 +109,5 @@ SHIFTS: dict[str, Shift] = {
     "tubes": tubes,
 }
 
-# What an evaluation measures: nothing was ever chosen under lettered, and training draws no letters.
+# What an evaluation measures beside them: the same text always, where the augmentation lettered draws its own.
 MEASURED: dict[str, Shift] = {**SHIFTS, "lettered": lettered}

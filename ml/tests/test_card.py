@@ -109,6 +109,10 @@ def report_on(checkpoint: Checkpoint, counts: dict[str, int]) -> dict:
         "uncertain": uncertain_summary(p, labels, THRESHOLD, BAND),
         "refused": {**share_of(labels > 1), "count": 0},
         "wrong": [{"picture": "NORMAL/IM-0001-0001.jpeg"}],
+        "held_out": False,
+        "others": {"noise": share_of(np.arange(40) > 0)},
+        "heatmaps": {"below the lungs": share_of(np.arange(60) < 9)},
+        "robustness": {"lettered": [robustness_point(p, labels, THRESHOLD, severity=1.0)]},
         "patients": 321,
         "duplicates": 2,
         "checkpoint": {"sha256": checkpoint.sha256},
@@ -181,6 +185,17 @@ def test_a_report_on_something_else_is_not_taken(write_report, checkpoint, chang
         card.keep(write_report(**changes), checkpoint)
 
 
+def test_a_report_on_more_than_the_held_out_patients_is_not_taken_for_theirs(write_report, checkpoint):
+    assert card.keep_held_out(write_report(held_out=True), checkpoint)["n"] == 624
+    with pytest.raises(CardError, match="not about held-out patients alone"):
+        card.keep_held_out(write_report(), checkpoint)
+
+
+def test_a_report_without_robustness_is_not_taken_for_the_held_out_patients(write_report, checkpoint):
+    with pytest.raises(CardError, match=r"no report of ml\.evaluate"):
+        card.keep_held_out(write_report(held_out=True, robustness=None), checkpoint)
+
+
 def test_a_file_that_is_no_json_is_not_taken(tmp_path, checkpoint):
     (tmp_path / "report.json").write_text("# a report")
     with pytest.raises(CardError, match=r"no report of ml\.evaluate"):
@@ -190,9 +205,9 @@ def test_a_file_that_is_no_json_is_not_taken(tmp_path, checkpoint):
 def test_figures_of_another_version_on_the_test_split_are_left_out(tmp_path, checkpoint, write_report):
     kept = tmp_path / card.TEST_SPLIT
     kept.write_text(json.dumps(card.keep(write_report(), checkpoint)))
-    assert card.on_test_split(kept, checkpoint)["patients"] == 321
+    assert card.of_version(kept, checkpoint)["patients"] == 321
     other = dataclasses.replace(checkpoint, metadata=dataclasses.replace(checkpoint.metadata, threshold=0.31))
-    assert card.on_test_split(kept, other) == {}
+    assert card.of_version(kept, other) == {}
 
 
 # --- what it says ---
@@ -277,6 +292,25 @@ def test_a_report_on_the_test_split_fills_its_column(written):
     assert "IM-0001" not in (written / card.TEST_SPLIT).read_text()
 
 
+def test_a_report_on_the_held_out_patients_tells_what_is_refused_and_where_heatmaps_lie(
+    checkpoint, write_report, tmp_path
+):
+    (tmp_path / "figures").mkdir()
+    assert run(checkpoint, tmp_path, "--held-out", str(write_report(held_out=True))) == 0
+    text = (tmp_path / card.CARD).read_text()
+    assert "| noise | 97.5 % (87.1–99.6) | 40 |" in section(text, "Refusal")
+    assert "| below the lungs | 15.0 % (8.1–26.1) | 60 |" in section(text, "Heatmap and wrong answers")
+    assert "| lettered | 1.0 | 100.0 % | 100.0 % | 1.000 | 624 |" in section(text, "Under shifts")
+    assert "lettered" in words_of(tmp_path / "figures" / "robustness.svg")
+    assert "IM-0001" not in (tmp_path / card.HELD_OUT).read_text()
+    # A card that is written again keeps them; without them it says so.
+    assert run(checkpoint, tmp_path) == 0
+    assert (tmp_path / card.CARD).read_text() == text
+    (tmp_path / card.HELD_OUT).unlink()
+    assert run(checkpoint, tmp_path) == 0
+    assert "*Not measured for this version.*" in section((tmp_path / card.CARD).read_text(), "Refusal")
+
+
 def test_the_runs_that_were_made_stand_in_a_table_with_the_spread_of_their_seeds(checkpoint):
     line = dict.fromkeys(runs.COLUMNS, "") | {"n": "490", "patients": "1280", "stress_accuracy": "0.8"}
     rows = [
@@ -328,8 +362,8 @@ def words_of(svg: Path) -> list[str]:
 def test_the_card_in_the_repository_is_that_of_the_shipped_checkpoint(tmp_path):
     """Where this fails, `python -m ml.card` was not run after a change of weights/, runs.csv or card.md."""
     shipped = Checkpoint.read(SHIPPED)
-    test = card.on_test_split(card.FOLDER / card.TEST_SPLIT, shipped)
-    subject = Subject(shipped, test, runs.read())
+    test = card.of_version(card.FOLDER / card.TEST_SPLIT, shipped)
+    subject = Subject(shipped, test, runs.read(), card.of_version(card.FOLDER / card.HELD_OUT, shipped))
     assert (card.FOLDER / card.CARD).read_text() == card.render(subject)
     assert card.README.read_text() == card.with_summary(card.README.read_text(), subject)
     drawn = {path.name: words_of(path) for path in card.draw(subject, tmp_path)}

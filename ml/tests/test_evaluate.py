@@ -15,10 +15,13 @@ from PIL import Image
 from ml import evaluate, plots
 from ml import report as reports
 from ml.checkpoint import REFUSAL_FILE, WEIGHTS_FILE, Checkpoint, Metadata, file_sha256, write_metadata
-from ml.dataset import Example, data_hash
+from ml.dataset import Example, data_hash, drop_duplicates, split_by_patient
 from ml.gallery import MARGIN, SIDE
+from ml.heatmap import BETWEEN, PLACES
+from ml.others import ALTERATIONS, made
 from ml.prevalence import PREVALENCES
 from ml.shifts import MEASURED, SEVERITIES
+from ml.split import HELD_OUT_SHARE
 from ml.tests.conftest import draw_xray
 
 FIGURES = ("accuracy", "recall", "precision", "f1", "specificity", "npv", "auc", "auprc", "log_loss", "brier", "ece")
@@ -279,6 +282,36 @@ def test_pictures_that_the_model_was_trained_on_are_told(run, make_folder, check
     assert "trained on pictures of this folder" in reports.as_markdown(report, plots=[], errors=None)
 
 
+@pytest.fixture
+def trained_on(checkpoint, tmp_path):
+    """Give a function that writes a checkpoint which says that it was trained on a folder, and returns its own."""
+
+    def written(data: Path) -> Path:
+        shutil.copytree(checkpoint.folder, tmp_path / "trained")
+        training = {"seed": 3, "data": {"hash": data_hash(drop_duplicates(evaluate.read_folder(data)))}}
+        return write_metadata(tmp_path / "trained", dataclasses.replace(checkpoint.metadata, training=training)).folder
+
+    return written
+
+
+def test_of_the_training_folder_the_held_out_patients_alone_can_be_measured(run, make_folder, trained_on, capsys):
+    folder = make_folder(patients=20)
+    checkpoint = trained_on(folder)
+    code, report = run(folder, "--held-out", folder=checkpoint)
+    assert (code, report["n"], report["held_out"], report["trained_on"]) == (0, 4, True, False)
+    assert "that it was not trained on; they chose its operating point" in capsys.readouterr().out
+    assert "they chose its operating point" in reports.as_markdown(report, plots=[], errors=None)
+    training, held_out = split_by_patient(evaluate.read_folder(folder), share=HELD_OUT_SHARE, seed=3)
+    assert report["data_hash"] == data_hash(held_out)
+    assert len(training) == 36
+
+
+def test_no_other_folder_has_patients_held_out_of_training(run, make_folder, trained_on, capsys):
+    checkpoint = trained_on(make_folder("own", patients=6))
+    assert run(make_folder("other", patients=5), "--held-out", folder=checkpoint) == (1, None)
+    assert "is not what lungs was trained on" in capsys.readouterr().err
+
+
 def test_duplicates_count_and_are_reported(run, make_folder):
     folder = make_folder(patients=3)
     (folder / "NORMAL" / "IM-0099-0001.jpeg").write_bytes((folder / "NORMAL" / "IM-0000-0001.jpeg").read_bytes())
@@ -340,6 +373,16 @@ def test_robustness_measures_every_shift_at_every_severity(run, make_folder, tmp
     assert [point["flips"] for point in report["robustness"]["darker"]] == [(1 - recall) / 2 for recall in darker]
     assert "| darker | 1.5 |" in reports.as_markdown(report, plots=[], errors=None)
     assert "| labels that change | refused | n |" in reports.as_markdown(report, plots=[], errors=None)
+    # Every share has its interval, of the pictures that it is a share of.
+    worst = report["robustness"]["darker"][-1]
+    assert {key: found["n"] for key, found in worst["intervals"].items()} == {
+        "recall": 2,
+        "specificity": 2,
+        "flips": 4,
+        "refused": 4,
+    }
+    assert all(found["value"] == worst[key] for key, found in worst["intervals"].items())
+    assert "| 0.0 % (0.0–49.0) | 4 |" in reports.as_markdown(report, plots=[], errors=None)
     assert plots.robustness({"darker": report["robustness"]["darker"]}, tmp_path / "robustness.png").exists()
 
 
@@ -350,6 +393,61 @@ def test_of_a_large_folder_a_part_draws_the_curves_unless_all_is_asked_for(make_
     assert {point["n"] for points in part.values() for point in points} == {2}
     every = evaluate.robustness(LungReader(checkpoint), answers, every=True)
     assert {point["n"] for points in every.values() for point in points} == {8}
+
+
+# --- other pictures ---
+
+
+def test_what_share_of_other_pictures_is_refused_is_told_by_kind(run, make_folder, capsys):
+    _, report = run(make_folder(patients=2), "--robustness")
+    assert set(report["others"]) == set(made()) | set(ALTERATIONS)
+    # What is one level all over is all that a reader of grey levels knows to be no chest.
+    assert (report["others"]["blank"]["value"], report["others"]["noise"]["value"]) == (1.0, 0.0)
+    assert {report["others"][kind]["n"] for kind in ALTERATIONS} == {4}
+    assert "| blank | 100.0 % (61.0–100.0) | 6 |" in reports.as_markdown(report, plots=[], errors=None)
+    n = sum(found["n"] for found in report["others"].values())
+    assert f"other pictures: 6 of {n} refused, of {len(report['others'])} kinds" in capsys.readouterr().out
+
+
+def test_a_folder_of_ones_own_adds_kinds(run, make_folder, tmp_path):
+    for kind, levels in {"hands": (30, 60, 90), "maps": (120,)}.items():
+        (tmp_path / "mine" / kind).mkdir(parents=True)
+        for level in levels:
+            Image.new("L", (50, 40), level).save(tmp_path / "mine" / kind / f"{level}.png")
+    draw_xray(ill=False).save(tmp_path / "mine" / "maps" / "chest.png")
+    (tmp_path / "mine" / "hands" / "notes.txt").write_text("three hands")
+    _, report = run(make_folder(patients=2), "--others", str(tmp_path / "mine"))
+    assert {kind: (found["value"], found["n"]) for kind, found in report["others"].items()} == {
+        "hands": (1.0, 3),
+        "maps": (0.5, 2),
+    }
+
+
+@pytest.mark.parametrize("content", [None, b"no picture"])
+def test_a_folder_of_ones_own_without_pictures_or_with_a_broken_one_is_an_error(
+    run, make_folder, tmp_path, capsys, content
+):
+    (tmp_path / "mine" / "hands").mkdir(parents=True)
+    if content:
+        (tmp_path / "mine" / "hands" / "broken.png").write_bytes(content)
+    assert run(make_folder(patients=2), "--others", str(tmp_path / "mine")) == (1, None)
+    error = capsys.readouterr().err
+    assert ("broken.png" if content else "No pictures in the folders in") in error
+
+
+# --- heatmaps ---
+
+
+def test_the_report_tells_where_the_heatmaps_of_pneumonias_that_were_found_are_hottest(answered, make_folder):
+    answers = answered(with_mistakes(make_folder(patients=4), count=3))
+    for i, (classification, label) in enumerate(zip(answers.classifications, answers.labels, strict=True)):
+        heat = np.zeros((8, 8), np.float32)
+        heat[(3, 4) if label else (7, 7)] = 1
+        answers.classifications[i] = dataclasses.replace(classification, heatmap=heat)
+    found = evaluate.heatmaps(answers, 0.5)
+    assert {place: (part["value"], part["n"]) for place, part in found.items()} == {
+        place: (float(place == BETWEEN), 4) for place in PLACES
+    }
 
 
 # --- shortcuts ---

@@ -9,7 +9,7 @@ from PIL import Image
 from scipy.stats import spearmanr
 
 from diagnosis.tests.pictures import chest_like
-from ml.heatmap import heatmap_image, smooth
+from ml.heatmap import BELOW, BESIDE, BETWEEN, LUNG_LEFT, LUNG_RIGHT, heatmap_image, hottest, smooth
 from ml.model import HEADS, LAST_CONVOLUTION, build_classifier
 from ml.serving import ServingGraph
 from ml.tests.conftest import strengthen
@@ -69,6 +69,30 @@ def test_the_heat_lies_where_it_was_and_fades_smoothly():
     assert np.abs(np.diff(enlarged, axis=1)).max() < 0.2
     assert enlarged.min() >= 0
     assert enlarged.max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "place"),
+    [
+        (3, 1, LUNG_LEFT),
+        (5, 2, LUNG_LEFT),
+        (2, 4, BETWEEN),
+        (5, 3, BETWEEN),
+        (1, 6, LUNG_RIGHT),
+        (5, 5, LUNG_RIGHT),
+        (6, 4, BELOW),
+        (7, 1, BELOW),
+        (0, 4, BESIDE),
+        (3, 0, BESIDE),
+        (7, 7, BESIDE),
+    ],
+)
+@pytest.mark.parametrize("side", [8, 16])
+def test_the_hottest_place_is_named_whatever_the_size_of_the_map(row, column, place, side):
+    cell = np.zeros((8, 8), np.float32)
+    cell[row, column] = 1
+
+    assert hottest(cell.repeat(side // 8, axis=0).repeat(side // 8, axis=1)) == place
 
 
 @pytest.fixture(scope="module")

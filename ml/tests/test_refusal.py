@@ -16,8 +16,6 @@ from ml import refusal as refusal_module
 from ml.augmentation import with_text
 from ml.checkpoint import SHIPPED, Checkpoint, CheckpointCorrupt, CheckpointMissing
 from ml.classifier import Classifier
-from ml.dataset import drop_duplicates, read_folder, split_by_patient
-from ml.fitting import HELD_OUT_SHARE
 from ml.preprocess import canonical
 from ml.refusal import (
     QUARTERS,
@@ -31,6 +29,7 @@ from ml.refusal import (
     with_wires,
 )
 from ml.serving import ServingGraph
+from ml.split import held_out_of
 
 
 @pytest.fixture(scope="module")
@@ -108,9 +107,7 @@ def held_out_xrays() -> list[Image.Image]:
     folder = Path(os.environ.get("DATA_DIR", Path(__file__).parents[3] / "shared" / "data" / "chest_xray")) / "train"
     if not folder.is_dir():
         pytest.skip("the data set is not here; DATA_DIR says where it is")
-    seed = Checkpoint.read(SHIPPED).metadata.training["seed"]
-    _, held_out = split_by_patient(drop_duplicates(read_folder(folder)), share=HELD_OUT_SHARE, seed=seed)
-    return [Image.open(example.path) for example in held_out[::40]]
+    return [Image.open(example.path) for example in held_out_of(Checkpoint.read(SHIPPED), folder)[::40]]
 
 
 def test_the_shipped_model_answers_on_held_out_xrays(shipped, held_out_xrays):
