@@ -16,7 +16,7 @@ from django.conf import settings
 from diagnosis import intake, services
 from diagnosis.archives import Archive, Budget, is_zip
 from diagnosis.dashboard.rows import RefusedFiles
-from diagnosis.dicom.reader import is_dicom
+from diagnosis.decoding.kinds import is_dicom
 from diagnosis.models import Upload
 from diagnosis.refusals import Refusal, TooManyFiles
 

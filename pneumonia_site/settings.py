@@ -400,7 +400,7 @@ if INFERENCE_ENGINE not in {"", "openvino", "tensorflow"}:
 INTAKE_MAX_BYTES = _whole_number("INTAKE_MAX_BYTES", 25 * 1024 * 1024)
 INTAKE_MAX_PIXELS = _whole_number("INTAKE_MAX_PIXELS", 32_000_000)
 INTAKE_MIN_SIDE = _whole_number("INTAKE_MIN_SIDE", 64)  # pixels
-INTAKE_DICOM_SECONDS = _whole_number("INTAKE_DICOM_SECONDS", 5)  # of computing, to decode one file
+INTAKE_DECODING_SECONDS = _whole_number("INTAKE_DECODING_SECONDS", 5)  # of computing, to decode one file
 UPLOAD_MAX_FILES = _whole_number("UPLOAD_MAX_FILES", 100)  # chosen one by one, in a folder or in archives
 UPLOAD_MAX_BYTES = _whole_number("UPLOAD_MAX_BYTES", 200 * 1024 * 1024)  # of one upload; it is held in memory
 UPLOAD_MAX_UNPACKED_BYTES = _whole_number("UPLOAD_MAX_UNPACKED_BYTES", 1024 * 1024 * 1024)  # of one upload's archives

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_noop
 
 from diagnosis import audit, intake, refusals
 from diagnosis.audit import Action
-from diagnosis.dicom.reader import DicomReader
+from diagnosis.decoding.reader import Reader
 from diagnosis.models import Scan, Upload
 from diagnosis.services.model_versions import active_model_version
 from diagnosis.services.predictions import request_prediction
@@ -61,7 +61,7 @@ def submit_scan(
     original_name: str,
     reference: str = "",
     trigger: Trigger = Trigger.UPLOAD,
-    reader: DicomReader | None = None,
+    reader: Reader | None = None,
 ) -> Submission:
     """Store an upload as a scan of `owner` and ask the active model for an answer.
 

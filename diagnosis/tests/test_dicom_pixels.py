@@ -28,7 +28,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from diagnosis.dicom.reader import DicomReader
+from diagnosis.decoding.reader import Reader
 from diagnosis.intake import CleanPicture, Limits, clean
 from diagnosis.tests.dicom_files import compressed, dataset_of, dicom_file, of_pydicom, stored_values, written
 from diagnosis.tests.given_files import levels, opened
@@ -51,7 +51,7 @@ WHOLE = {"WindowCenter": 2048, "WindowWidth": 4096}
 
 @pytest.fixture(scope="module")
 def reader():
-    with DicomReader(seconds=60) as reader:
+    with Reader(seconds=60) as reader:
         yield reader
 
 

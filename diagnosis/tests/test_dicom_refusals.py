@@ -6,6 +6,7 @@ import random
 import struct
 import time
 import zlib
+from functools import partial
 
 import numpy as np
 import pydicom
@@ -17,9 +18,10 @@ from pydicom.data import get_testdata_file
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import MPEG2MPML, DeflatedExplicitVRLittleEndian, JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
 
-from diagnosis.dicom import child
+from diagnosis.decoding.kinds import is_dicom
+from diagnosis.decoding.reader import Reader
+from diagnosis.dicom import file
 from diagnosis.dicom.kept import Facts
-from diagnosis.dicom.reader import DicomReader, is_dicom
 from diagnosis.intake import Limits, clean
 from diagnosis.refusals import Refusal
 from diagnosis.tests.dicom_files import compressed, dataset_of, dicom_file, of_pydicom, stored_values, written
@@ -31,7 +33,7 @@ LIMITS = Limits(max_bytes=5 * 2**20, max_pixels=1_000_000, min_side=64)
 
 @pytest.fixture(scope="module")
 def reader():
-    with DicomReader(seconds=60) as reader:
+    with Reader(seconds=60) as reader:
         yield reader
 
 
@@ -276,7 +278,7 @@ def test_a_codestream_larger_than_the_header_says_is_refused(refusal):
 
 def test_a_deflated_bomb_is_refused_before_it_unfolds(refusal):
     whole = written(dataset_of(), DeflatedExplicitVRLittleEndian)
-    start = child._announced_syntax(whole)[1]
+    start = file._announced_syntax(whole)[1]
     packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     bomb = b"".join(packer.compress(bytes(2**20)) for _ in range(600)) + packer.flush()
     assert len(bomb) < LIMITS.max_bytes
@@ -289,7 +291,7 @@ def test_sequences_within_sequences_without_end_are_refused(refusal):
         "<HHL", 0xFFFE, 0xE000, 0xFFFFFFFF
     )
     whole = written(dataset_of())
-    start = child._announced_syntax(whole)[1]
+    start = file._announced_syntax(whole)[1]
     assert refusal(whole[:start] + 20_000 * deep).code in ("DAMAGED", "NO_PIXELS")
 
 
@@ -319,16 +321,20 @@ def test_mutated_files_give_a_clean_picture_or_a_refusal(cleaned):
     assert outcomes >= {"CLEAN", "DAMAGED"}
 
 
-def test_a_file_that_takes_too_long_is_stopped_and_the_next_one_is_read(monkeypatch):
-    with DicomReader(seconds=60) as reader:
+APART = {"DICOM": dicom_file, "TIFF": partial(encoded, chest_like(), "TIFF")}
+
+
+@pytest.mark.parametrize("made", APART.values(), ids=APART)
+def test_a_file_that_takes_too_long_is_stopped_and_the_next_one_is_read(made):
+    with Reader(seconds=60) as reader:
         small = {"max_pixels": 1_000_000, "min_side": 64}
-        assert reader.read(dicom_file(), **small)
+        assert reader.read(made(), **small)
         held = reader._child.pid
         reader.seconds = 1
         os.kill(held, 19)  # SIGSTOP: it answers as one in an endless loop does
         began = time.monotonic()
         with pytest.raises(Refusal) as caught:
-            reader.read(dicom_file(), **small)
+            reader.read(made(), **small)
         assert caught.value.code == "TOO_SLOW"
         assert time.monotonic() - began < 30
         reader.seconds = 60
@@ -336,8 +342,18 @@ def test_a_file_that_takes_too_long_is_stopped_and_the_next_one_is_read(monkeypa
         assert reader._child.pid != held
 
 
+def test_a_tiff_that_kills_what_decodes_it_is_refused_and_the_web_process_lives(reader):
+    tiff = encoded(chest_like(), "TIFF")
+    assert clean(io.BytesIO(tiff), limits=LIMITS, reader=reader).dicom is None
+    os.kill(reader._child.pid, 11)
+    with pytest.raises(Refusal) as caught:
+        clean(io.BytesIO(tiff), limits=LIMITS, reader=reader)
+    assert caught.value.code == "DAMAGED"
+    assert clean(io.BytesIO(tiff), limits=LIMITS, reader=reader).png
+
+
 def test_a_file_that_kills_its_reader_is_refused_and_the_next_one_is_read(caplog):
-    with DicomReader(seconds=60) as reader:
+    with Reader(seconds=60) as reader:
         small = {"max_pixels": 1_000_000, "min_side": 64}
         assert reader.read(dicom_file(), **small)
         os.kill(reader._child.pid, 11)
@@ -350,7 +366,7 @@ def test_a_file_that_kills_its_reader_is_refused_and_the_next_one_is_read(caplog
 
 
 def test_a_reader_leaves_no_process_behind():
-    with DicomReader(seconds=60) as reader:
+    with Reader(seconds=60) as reader:
         reader.read(dicom_file(), max_pixels=1_000_000, min_side=64)
         process = reader._child
     assert process.returncode is not None

@@ -39,7 +39,7 @@ from pneumonia_site.wsgi import application
 from django.urls import get_resolver
 assert get_resolver().url_patterns
 import sys
-assert "diagnosis.dicom.reader" in sys.modules
+assert "diagnosis.decoding.reader" in sys.modules
 assert not {"pydicom", "openjpeg", "libjpeg", "rle"} & set(sys.modules)
 """
     assert loaded_by(code, tmp_path) == set()

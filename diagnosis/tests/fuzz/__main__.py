@@ -18,7 +18,7 @@ except ImportError:
     sys.exit(0)
 
 with atheris.instrument_imports(include=["PIL", "pydicom", "diagnosis", "ml", "zipfile"]):
-    from diagnosis.dicom.reader import DicomReader
+    from diagnosis.decoding.reader import Reader
     from diagnosis.tests.fuzz.target import MOST_BYTES, give
 
 from diagnosis.tests.hostile import corpus  # what only tests need is not instrumented
@@ -28,7 +28,7 @@ def main() -> None:
     """Fuzz with what the command line says, from the corpus of the tests; does not return."""
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
-    with tempfile.TemporaryDirectory() as folder, DicomReader(seconds=5) as reader:
+    with tempfile.TemporaryDirectory() as folder, Reader(seconds=5) as reader:
         for place, data in enumerate(corpus.small(MOST_BYTES)):
             (Path(folder) / f"{place:03}").write_bytes(data)
         options = [f"-max_len={MOST_BYTES}", "-timeout=120", "-rss_limit_mb=1536", "-print_final_stats=1"]

@@ -5,8 +5,10 @@ import time
 from contextlib import suppress
 
 from diagnosis.archives import Archive, Budget, is_zip
-from diagnosis.dicom.child import parsed
-from diagnosis.dicom.reader import DicomReader, is_dicom
+from diagnosis.decoding.kinds import is_dicom, is_tiff
+from diagnosis.decoding.pictures import grey_of
+from diagnosis.decoding.reader import Reader
+from diagnosis.dicom.file import parsed
 from diagnosis.intake import Limits, clean
 from diagnosis.refusals import Refusal
 
@@ -17,7 +19,7 @@ MOST_SECONDS = 5.0  # of computing: by the clock a busy machine would fail
 BUDGET = Budget(max_bytes=MOST_BYTES, max_files=8, max_total=8 * MOST_BYTES)
 
 
-def give(data: bytes, reader: DicomReader) -> int:
+def give(data: bytes, reader: Reader) -> int:
     """Give the number of clean pictures in `data`; raises whatever intake raises but a Refusal, and when it is slow."""
     began = time.process_time()
     pictures = _taken(data, reader)
@@ -26,7 +28,7 @@ def give(data: bytes, reader: DicomReader) -> int:
     return pictures
 
 
-def _taken(data: bytes, reader: DicomReader) -> int:
+def _taken(data: bytes, reader: Reader) -> int:
     file = io.BytesIO(data)
     if not is_zip(file):
         return _cleaned(file, reader)
@@ -37,11 +39,13 @@ def _taken(data: bytes, reader: DicomReader) -> int:
     return sum(_cleaned(member, reader) for member in members if not isinstance(member, Refusal))
 
 
-def _cleaned(file: io.BytesIO, reader: DicomReader) -> int:
-    if is_dicom(file.getvalue()):
-        # Only for the fuzzer to see which ways the parser takes: the reader answers from a process that it can't see.
-        with suppress(Exception):
+def _cleaned(file: io.BytesIO, reader: Reader) -> int:
+    # Only for the fuzzer to see which ways the decoders take: the reader answers from a process that it can't see.
+    with suppress(Exception):
+        if is_dicom(file.getvalue()):
             parsed(file.getvalue(), max_unpacked=2**20)
+        elif is_tiff(file.getvalue()):
+            grey_of(file.getvalue(), max_pixels=LIMITS.max_pixels, min_side=LIMITS.min_side)
     try:
         return bool(clean(file, limits=LIMITS, reader=reader).png)
     except Refusal:

@@ -1,11 +1,10 @@
-"""Hands DICOM files to a child process and takes what is kept of them; nothing else in the site parses DICOM."""
+"""Hands DICOM and TIFF files to a child process and takes what is kept of them; no other process opens them."""
 
 import io
 import json
 import logging
 import os
 import signal
-import struct
 import subprocess
 import sys
 import threading
@@ -17,7 +16,7 @@ from typing import Any, BinaryIO, Self, cast
 
 from PIL import Image
 
-from diagnosis.dicom.child import ANSWER, REQUEST
+from diagnosis.decoding.child import ANSWER, REQUEST
 from diagnosis.dicom.kept import Facts
 from diagnosis.refusals import Refusal, damaged
 
@@ -27,36 +26,18 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 CLOCK = 3
 
-# How the first element of a file without preamble may be written: the explicit ones that stand in its first groups.
-FIRST_GROUPS = (0x0002, 0x0008)
-FIRST_VRS = {b"UL", b"UI", b"OB", b"CS", b"DA", b"TM", b"LO", b"SH", b"SQ", b"DT", b"UN", b"UR"}
-
 
 @dataclass(frozen=True)
-class DicomPicture:
-    """The picture in a DICOM file, and what is kept of the rest: a mode "L", "I;16" or "RGB" picture."""
+class Read:
+    """The picture in a file, mode "L" or "I;16" and upright, and what is kept of the rest."""
 
-    picture: Image.Image
+    grey: Image.Image
+    is_colour: bool  # before
     for_display: bool  # its 16 bits are black to white of a screen; see dicom.pixels
-    facts: Facts
+    facts: Facts | None  # None where it is no DICOM file
 
 
-def is_dicom(data: bytes) -> bool:
-    """Tell whether `data` starts as a DICOM file does, with or without its preamble."""
-    if data[128:132] == b"DICM" or data[:4] == b"DICM":
-        return True
-    if len(data) < 16:
-        return False
-    for order in "<>":
-        group, element = struct.unpack(f"{order}HH", data[:4])
-        if group in FIRST_GROUPS and element < 0x0100:
-            explicit = data[4:6] in FIRST_VRS
-            implicit = order == "<" and struct.unpack("<L", data[4:8])[0] <= min(len(data), 1024)
-            return explicit or implicit
-    return False
-
-
-class DicomReader:
+class Reader:
     """A child process that reads one file after the other; a context manager, the child starts with the first file.
 
     A reader is for one thread. Each file may take `seconds` of computing, and CLOCK times as long by the clock: on a
@@ -73,7 +54,7 @@ class DicomReader:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def read(self, data: bytes, *, max_pixels: int, min_side: int) -> DicomPicture:
+    def read(self, data: bytes, *, max_pixels: int, min_side: int) -> Read:
         """Give the picture in `data`, or raise Refusal, also when the child died of it or took too long."""
         child = self._running()
         with self._stopped_in_time(child) as is_over:
@@ -88,7 +69,7 @@ class DicomReader:
                 status = self.close()
                 if is_over() or status == -signal.SIGXCPU:
                     raise _too_slow() from error
-                logger.warning("The process that reads DICOM ended with status %s", status)
+                logger.warning("The process that decodes files ended with status %s", status)
                 raise damaged() from error
         return _picture(json.loads(answer), levels)
 
@@ -106,7 +87,7 @@ class DicomReader:
     def _running(self) -> subprocess.Popen[bytes]:
         if self._child is None:
             self._child = subprocess.Popen(
-                [sys.executable, "-B", "-m", "diagnosis.dicom.child"],
+                [sys.executable, "-B", "-m", "diagnosis.decoding.child"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -142,13 +123,18 @@ def _exactly(stream: BinaryIO, size: int) -> bytearray:
 
 def _too_slow() -> Refusal:
     return Refusal(
-        "TOO_SLOW", "Decoding this DICOM file took too long and was stopped; export it uncompressed and upload that."
+        "TOO_SLOW", "Decoding this file took too long and was stopped; export it uncompressed and upload that."
     )
 
 
-def _picture(answer: dict[str, Any], levels: bytearray) -> DicomPicture:
+def _picture(answer: dict[str, Any], levels: bytearray) -> Read:
     if "refusal" in answer:
         code, sentence, values = answer["refusal"]
         raise Refusal(code, sentence, **values)
-    picture = Image.frombytes(answer["mode"], tuple(answer["size"]), levels)
-    return DicomPicture(picture, for_display=answer["for_display"], facts=Facts(**answer["facts"]))
+    facts = answer["facts"]
+    return Read(
+        grey=Image.frombytes(answer["mode"], tuple(answer["size"]), levels),
+        is_colour=answer["is_colour"],
+        for_display=answer["for_display"],
+        facts=facts and Facts(**facts),
+    )
