@@ -226,7 +226,7 @@ def robustness(subject: Subject) -> str:
         return NOT_MEASURED
     return (
         f"![Sensitivity and specificity over the severity of each shift]({FIGURES}/robustness.svg)\n\n"
-        "Severity 1 is the shift of the table above; the curves are drawn by a part of the pictures (n below).\n\n"
+        "Severity 1 is the shift of the table above; the curves stand on n pictures, as counted below.\n\n"
         f"<details><summary>The numbers</summary>\n\n{markdown.robustness(found)}\n\n</details>"
     )
 
