@@ -45,9 +45,9 @@ PROBLEMS: dict[int, tuple[str, str, str]] = {
 REFUSALS = (
     "Something given is wrong: code INVALID, and `errors` names each field. Or the file is none that is read, and the "
     "code says why: EMPTY, NOT_A_PICTURE, UNSUPPORTED_FORMAT, DAMAGED, TOO_SMALL, TOO_MANY_PIXELS, SEVERAL_PAGES, "
-    "NOT_FINITE, TOO_INTRICATE, UNSUPPORTED_COMPRESSION; of DICOM files also DICOMDIR, DICOM_DOCUMENT, "
-    "WRONG_MODALITY, WRONG_BODY_PART, NOT_FRONTAL, NO_PIXELS, UNSUPPORTED_PIXELS, TOO_SLOW. Later versions "
-    "may know further ones."
+    "NOT_FINITE, TOO_INTRICATE, TOO_SLOW, UNSUPPORTED_COMPRESSION; of DICOM files also DICOMDIR, DICOM_DOCUMENT, "
+    "WRONG_MODALITY, WRONG_BODY_PART, NOT_FRONTAL, NO_PIXELS, UNSUPPORTED_PIXELS. Later versions may know "
+    "further ones."
 )
 REFUSAL_SENTENCE = f"This file is not a picture; upload the X-ray as {intake.ACCEPTED}."
 

@@ -148,7 +148,7 @@ def test_a_refused_file_is_counted_for_the_dashboard(alices, model_version):
 
 def test_the_document_names_every_code_that_a_file_is_refused_with():
     root = Path(diagnosis.__file__).parent
-    files = ("intake.py", "headers.py", "refusals.py", "dicom/*.py")
+    files = ("intake.py", "headers.py", "refusals.py", "decoding/*.py", "dicom/*.py")
     sources = [source for pattern in files for source in root.glob(pattern)]
     codes = {code for source in sources for code in re.findall(r'Refusal\(\s*"([A-Z_]+)"', source.read_text())}
     assert len(codes) > 15
