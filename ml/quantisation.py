@@ -13,7 +13,7 @@ from PIL import Image
 from ml.graph import ASIDE, IDENTITY, build_graph
 from ml.model import CONVOLUTIONS
 from ml.preprocess import to_array
-from ml.refusal import varied
+from ml.variations import varied
 
 # Training pictures that are read to learn the range of each activation.
 PICTURES = 300

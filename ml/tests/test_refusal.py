@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageOps
 from sklearn.datasets import load_sample_image
 
 from diagnosis.tests.pictures import chest_like
-from ml import refusal as refusal_module
+from ml import variations
 from ml.augmentation import with_text
 from ml.checkpoint import SHIPPED, Checkpoint, CheckpointCorrupt, CheckpointMissing
 from ml.classifier import Classifier
@@ -23,13 +23,10 @@ from ml.refusal import (
     false_refusals,
     fit_for,
     fit_refusal,
-    framed,
-    varied,
-    with_devices,
-    with_wires,
 )
 from ml.serving import ServingGraph
 from ml.split import held_out_of
+from ml.variations import framed, varied, with_devices, with_wires
 
 
 @pytest.fixture(scope="module")
@@ -235,8 +232,8 @@ def test_leads_devices_and_text_are_among_what_is_fitted_on(monkeypatch):
         return lambda picture, rng: drawn.add(change) or picture
 
     for table in ("BEFORE_ROBUST", "AFTER_ROBUST"):
-        changes = getattr(refusal_module, table)
-        monkeypatch.setattr(refusal_module, table, [(chance, noted(change)) for chance, change in changes])
+        changes = getattr(variations, table)
+        monkeypatch.setattr(variations, table, [(chance, noted(change)) for chance, change in changes])
     rng = np.random.default_rng(0)
     for _ in range(60):
         varied(canonical(chest_like()), rng)
