@@ -125,10 +125,15 @@ class Checkpoint:
         """Name the files beside the metadata, each with the sha256 that it has to have."""
         metadata = self.metadata
         files = {self.weights_path: metadata.weights_sha256, self.refusal_path: metadata.refusal_sha256}
-        if self.has_graph:
-            files[self.graph_path] = metadata.graph_sha256
-            files[self.graph_weights_path] = metadata.graph_weights_sha256
-        return files
+        return files | self.sha256_by_graph_path
+
+    @property
+    def sha256_by_graph_path(self) -> dict[Path, str]:
+        """Name the files of the graph, each with its sha256; empty where there is none."""
+        if not self.has_graph:
+            return {}
+        metadata = self.metadata
+        return {self.graph_path: metadata.graph_sha256, self.graph_weights_path: metadata.graph_weights_sha256}
 
     @property
     def sha256(self) -> str:
@@ -179,16 +184,21 @@ class Checkpoint:
 
     def verify(self) -> None:
         """Compare every file with its sha256 in the metadata. Raises CheckpointMissing or CheckpointCorrupt."""
-        for path, sha256 in self.sha256_by_path.items():
-            try:
-                found = file_sha256(path)
-            except OSError as error:
-                raise CheckpointMissing(f"{path} can't be read: {error.strerror}.") from error
-            if found != sha256:
-                raise CheckpointCorrupt(
-                    f"{path} has sha256 {found[:12]}…, its metadata says {sha256[:12]}…: the file is truncated or was "
-                    "changed."
-                )
+        compare_files(self.sha256_by_path)
+
+
+def compare_files(sha256_by_path: dict[Path, str]) -> None:
+    """Compare files with the sha256 that they have to have. Raises CheckpointMissing or CheckpointCorrupt."""
+    for path, sha256 in sha256_by_path.items():
+        try:
+            found = file_sha256(path)
+        except OSError as error:
+            raise CheckpointMissing(f"{path} can't be read: {error.strerror}.") from error
+        if found != sha256:
+            raise CheckpointCorrupt(
+                f"{path} has sha256 {found[:12]}…, its metadata says {sha256[:12]}…: the file is truncated or was "
+                "changed."
+            )
 
 
 def write_metadata(folder: Path, metadata: Metadata) -> Checkpoint:

@@ -18,7 +18,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from PIL import Image
 
-from ml.checkpoint import Checkpoint, CheckpointError, CheckpointMissing
+from ml.checkpoint import Checkpoint, CheckpointError, CheckpointMissing, compare_files
 from ml.preprocess import canonical, to_array
 
 # Where each is.
@@ -111,15 +111,22 @@ def load_engine(checkpoint: Checkpoint, name: str = "", *, threads: int = 0) -> 
     # OpenVINO brings its converter along, which reports each import to its makers' statistics. Nothing converts where a
     # graph is served: without it nothing is reported, and less is loaded.
     sys.modules.setdefault("openvino.tools.ovc", None)  # type: ignore[arg-type]
-    # A worker starts sooner: files are hashed beside Python, which imports the library meanwhile.
+    # A worker starts sooner: files are hashed beside Python, which imports the library meanwhile, and beside OpenVINO,
+    # which compiles the graph. Nothing is read before it was compared, and nothing answers before all was.
     with ThreadPoolExecutor(max_workers=1) as beside:
-        verified = beside.submit(checkpoint.verify)
+        graph, files = checkpoint.sha256_by_graph_path, checkpoint.sha256_by_path
+        graph_compared = beside.submit(compare_files, graph)
+        rest = {path: sha256 for path, sha256 in files.items() if path not in graph}
+        rest_compared = beside.submit(compare_files, rest)
         importlib.import_module(ENGINES[name])
-        verified.result()
-    if name == "openvino":
-        from ml.serving_openvino import CompiledGraph
+        graph_compared.result()
+        if name == "openvino":
+            from ml.serving_openvino import CompiledGraph
 
-        return CompiledGraph.load(checkpoint, threads=threads)
+            engine: Engine = CompiledGraph.load(checkpoint, threads=threads)
+            rest_compared.result()
+            return engine
+        rest_compared.result()
     from ml.model import load_network
     from ml.serving import ServingGraph, limit_threads
 
