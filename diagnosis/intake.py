@@ -21,6 +21,7 @@ from diagnosis.decoding.kinds import is_read_apart
 from diagnosis.decoding.pictures import grey_of
 from diagnosis.decoding.reader import Reader
 from diagnosis.dicom.kept import Facts
+from diagnosis.files import PNG_COMPRESS_LEVEL
 from diagnosis.refusals import Refusal
 from ml.preprocess import DISPLAY_LEVELS, canonical_jpeg, eight_bit
 from ml.quality import QualityIssue, quality_issues
@@ -28,10 +29,6 @@ from ml.quality import QualityIssue, quality_issues
 ACCEPTED = "DICOM, JPEG, PNG, WebP, TIFF or BMP"
 THUMBNAIL_SIDE = 256
 THUMBNAIL_QUALITY = 80
-
-# Speed matters while somebody waits: the noise of an X-ray hardly compresses, so level 6 takes up to four times as long
-# and saves a tenth to a quarter.
-PNG_COMPRESS_LEVEL = 1
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,7 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models.fields.files import FieldFile
 from PIL import Image
 
-from diagnosis import services
-from diagnosis.files import StorageAway, heatmap_path, model_input_path
-from diagnosis.intake import PNG_COMPRESS_LEVEL
+from diagnosis.files import PNG_COMPRESS_LEVEL, StorageAway, heatmap_path, model_input_path
 from diagnosis.models import ModelVersion, Prediction, Scan
 from diagnosis.states import FailureReason, State
 from ml.checkpoint import CheckpointCorrupt, CheckpointError
@@ -291,7 +289,7 @@ def load_active_model() -> None:
     """Load the active model after the fork and before the first task."""
     active: ModelVersion | None = None
     try:
-        active = services.active_model_version()
+        active = ModelVersion.objects.active()
     except (InterfaceError, OperationalError) as error:
         # The worker stays: the first prediction loads the model.
         logger.error("The database is away, so no model is loaded yet: %s", error)

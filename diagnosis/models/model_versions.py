@@ -9,6 +9,14 @@ from django.utils.translation import gettext_lazy as _
 from diagnosis.models.labels import Label
 
 
+class ModelVersionQuerySet(models.QuerySet["ModelVersion"]):
+    """Model versions in bulk."""
+
+    def active(self) -> "ModelVersion | None":
+        """Give the one that answers new scans."""
+        return self.filter(is_active=True).defer("metadata").first()
+
+
 class ModelVersion(models.Model):
     """A registered checkpoint. The sha256 names it; the folder says where the workers find it."""
 
@@ -28,6 +36,8 @@ class ModelVersion(models.Model):
     registered_at = models.DateTimeField(_("registered at"), default=timezone.now)
     activated_at = models.DateTimeField(_("activated at"), null=True, blank=True)
     is_active = models.BooleanField(_("active"), default=False, help_text=_("answers new scans"))
+
+    objects = ModelVersionQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("model version")

@@ -22,7 +22,7 @@ class NoActiveModel(Exception):
 
 def active_model_version() -> ModelVersion | None:
     """Give the model version that answers new scans."""
-    return ModelVersion.objects.filter(is_active=True).defer("metadata").first()
+    return ModelVersion.objects.active()
 
 
 def register_model(*, folder: Path, activate: bool = False) -> tuple[ModelVersion, bool]:
