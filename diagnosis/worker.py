@@ -19,7 +19,7 @@ from PIL import Image
 
 from diagnosis import services
 from diagnosis.files import StorageAway, heatmap_path, model_input_path
-from diagnosis.intake import PNG_COMPRESS_LEVEL
+from diagnosis.intake import PNG_COMPRESSION
 from diagnosis.models import ModelVersion, Prediction, Scan
 from diagnosis.states import FailureReason, State
 from ml.checkpoint import CheckpointCorrupt, CheckpointError
@@ -219,7 +219,7 @@ def heatmap_png(prediction: Prediction, classification: "Classification") -> byt
     """Give the heatmap as a small PNG; empty when it can't be made, which is logged."""
     try:
         buffer = io.BytesIO()
-        heatmap_image(classification.heatmap, HEATMAP_SIZE).save(buffer, "PNG", compress_level=PNG_COMPRESS_LEVEL)
+        heatmap_image(classification.heatmap, HEATMAP_SIZE).save(buffer, "PNG", **PNG_COMPRESSION)
         return buffer.getvalue()
     except Exception:
         logger.exception("Prediction %s: the heatmap can't be made", prediction.pk)
