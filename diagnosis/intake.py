@@ -10,6 +10,7 @@ describes, and has the facts that are kept of it beside it.
 
 import hashlib
 import io
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import BinaryIO, Self
@@ -21,7 +22,7 @@ from diagnosis.decoding.kinds import is_read_apart
 from diagnosis.decoding.pictures import grey_of
 from diagnosis.decoding.reader import Reader
 from diagnosis.dicom.kept import Facts
-from diagnosis.files import PNG_COMPRESS_LEVEL
+from diagnosis.files import PNG_COMPRESSION
 from diagnosis.refusals import Refusal
 from ml.preprocess import DISPLAY_LEVELS, canonical_jpeg, eight_bit
 from ml.quality import QualityIssue, quality_issues
@@ -89,19 +90,22 @@ def _clean_picture(
 ) -> CleanPicture:
     # Savers copy what they find here (colour profile, comment, transparency) into the new file.
     grey.info = dict([DISPLAY_LEVELS]) if for_display else {}
-    # Of a windowed picture the window is judged too: what it clips can't be seen.
-    judged = eight_bit(grey, grey.size) if for_display else grey
-    return CleanPicture(
-        sha256=hashlib.sha256(data).hexdigest(),
-        png=_png(grey),
-        model_input=canonical_jpeg(grey),
-        thumbnail=_thumbnail(grey),
-        width=grey.width,
-        height=grey.height,
-        is_colour=is_colour,
-        quality_issues=quality_issues(judged),
-        dicom=facts,
-    )
+    # Compressing it takes longer than all the rest, which happens beside it: Pillow and zlib leave Python free.
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        png = beside.submit(_png, grey)
+        # Of a windowed picture the window is judged too: what it clips can't be seen.
+        judged = eight_bit(grey, grey.size) if for_display else grey
+        return CleanPicture(
+            sha256=hashlib.sha256(data).hexdigest(),
+            model_input=canonical_jpeg(grey),
+            thumbnail=_thumbnail(grey),
+            width=grey.width,
+            height=grey.height,
+            is_colour=is_colour,
+            quality_issues=quality_issues(judged),
+            dicom=facts,
+            png=png.result(),
+        )
 
 
 def reader_of(given: Reader | None) -> AbstractContextManager[Reader]:
@@ -132,7 +136,7 @@ def _png(grey: Image.Image) -> bytes:
     buffer, text = io.BytesIO(), PngImagePlugin.PngInfo()
     for key, value in grey.info.items():
         text.add_text(str(key), value)
-    grey.save(buffer, "PNG", compress_level=PNG_COMPRESS_LEVEL, pnginfo=text)
+    grey.save(buffer, "PNG", pnginfo=text, **PNG_COMPRESSION)
     return buffer.getvalue()
 
 

@@ -17,7 +17,7 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models.fields.files import FieldFile
 from PIL import Image
 
-from diagnosis.files import PNG_COMPRESS_LEVEL, StorageAway, heatmap_path, model_input_path
+from diagnosis.files import PNG_COMPRESSION, StorageAway, heatmap_path, model_input_path
 from diagnosis.models import ModelVersion, Prediction, Scan
 from diagnosis.states import FailureReason, State
 from ml.checkpoint import CheckpointCorrupt, CheckpointError
@@ -217,7 +217,7 @@ def heatmap_png(prediction: Prediction, classification: "Classification") -> byt
     """Give the heatmap as a small PNG; empty when it can't be made, which is logged."""
     try:
         buffer = io.BytesIO()
-        heatmap_image(classification.heatmap, HEATMAP_SIZE).save(buffer, "PNG", compress_level=PNG_COMPRESS_LEVEL)
+        heatmap_image(classification.heatmap, HEATMAP_SIZE).save(buffer, "PNG", **PNG_COMPRESSION)
         return buffer.getvalue()
     except Exception:
         logger.exception("Prediction %s: the heatmap can't be made", prediction.pk)
