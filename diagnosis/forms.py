@@ -8,12 +8,12 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import UploadedFile
 from django.core.validators import MaxValueValidator
-from django.db.models import Q
 from django.utils.timezone import make_aware
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from diagnosis import intake
+from diagnosis.expressions import holds
 from diagnosis.models import Label, ScanQuerySet
 from diagnosis.numbers import written
 from diagnosis.preferences import Preferences
@@ -193,7 +193,7 @@ class HistoryFilter(forms.Form):
         given = self.cleaned_data
         scans = scans.by_answer(owner=owner, label=given.get("label", ""), state=given.get("state", ""))
         if q := given.get("q"):
-            scans = scans.filter(Q(original_name__icontains=q) | Q(reference__icontains=q))
+            scans = scans.filter(holds(q))
         if since := given.get("since"):
             scans = scans.filter(placed_at__gte=make_aware(datetime.combine(since, time.min)))
         if until := given.get("until"):

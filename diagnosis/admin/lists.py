@@ -14,6 +14,7 @@ from django.utils.text import smart_split, unescape_string_literal
 from django.utils.translation import gettext_lazy as _
 
 from diagnosis.admin.records import RecordAdmin
+from diagnosis.expressions import holds
 from diagnosis.pages import page_of
 
 # Up to so many people whose name holds the searched word, their scans are looked up by them.
@@ -124,9 +125,8 @@ class LongListAdmin(RecordAdmin):
 
     def holds(self, word: str) -> Q:
         """Give the condition that `word` is in one of the three."""
-        to = self.to_scan
         owners = get_user_model().objects.filter(username__icontains=word).values_list("pk", flat=True)
         few = list(owners[: FEW_OWNERS + 1])
         # Ids can be looked up in an index. Where they are many, so are their scans, and the next page is close.
-        of_owners = Q(**{f"{to}owner__in": few if len(few) <= FEW_OWNERS else owners})
-        return of_owners | Q(**{f"{to}reference__icontains": word}) | Q(**{f"{to}original_name__icontains": word})
+        of_owners = Q(**{f"{self.to_scan}owner__in": few if len(few) <= FEW_OWNERS else owners})
+        return of_owners | holds(word, to_scan=self.to_scan)

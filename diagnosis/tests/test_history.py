@@ -5,11 +5,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connection
+from django.db.models import Q
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from diagnosis import history
-from diagnosis.models import Scan
+from diagnosis.expressions import holds
+from diagnosis.models import Prediction, Scan
 from diagnosis.states import State
 from diagnosis.tests.factories import model_version_of, prediction_at, scan_of
 from diagnosis.views import SCANS_PER_PAGE
@@ -83,6 +85,59 @@ def test_a_per_cent_sign_is_searched_for_as_it_is(browser, alice):
     scan_of(alice, original_name="a.png")
     scan_of(alice, original_name="100%.png")
     assert shown(browser, q="%") == ["100%.png"]
+
+
+NAMES = {
+    "IM-0115-0001.jpeg": "",
+    "im-0115-0002.JPEG": "Ward 4, bed 12",
+    "100%_of it.png": "it's \\'quoted\\' \\",
+    "100 percent_.png": "a & b | !c:* <-> (d)",
+    "abcdefXabcdeg.png": "bcdefg",
+    "Äußere-Aufnahme.png": "肺の写真その一",
+    "x" * 200 + "END": "  two  spaces  ",
+    "a.b": "\U0001fac1\U0001fac1\U0001fac1\U0001fac1\U0001fac1\U0001fac1",
+}
+SOUGHT = [
+    *["0115", "im-0115", "IM-0115-0001", "0001.JPEG", "-0115-0003", "ward 4, BED", "ward  4"],
+    *["100%_of", "100%_o_", "100%%%", "______", "t_.png", "it's \\'", "\\'quoted\\' \\", "\\\\\\\\\\\\", ""],
+    *["a & b | !c:*", "<-> (d)", "100 & percent", "abcdefg", "abcdeg", "bcdefx", "Äußere", "äußere-auf", "AUFNAHME"],
+    *[
+        "肺の写真その一",
+        "肺の写真その二",
+        "x" * 99,
+        "x" * 100 + "e",
+        "x" * 100,
+        "  two  ",
+        "two  spaces",
+        "\U0001fac1" * 6,
+    ],
+]
+
+
+@pytest.mark.parametrize("word", SOUGHT)
+def test_long_and_short_words_are_found_wherever_a_comparison_of_all_names_finds_them(alice, word):
+    for name, reference in NAMES.items():
+        scan_of(alice, original_name=name, reference=reference)
+    compared = Scan.objects.filter(Q(original_name__icontains=word) | Q(reference__icontains=word))
+    assert set(Scan.objects.filter(holds(word))) == set(compared)
+    predictions = {prediction_at(State.QUEUED, scan) for scan in compared}
+    assert set(Prediction.objects.filter(holds(word, to_scan="scan__"))) == predictions
+
+
+def test_some_of_the_words_are_found_and_some_are_not(alice):
+    for name, reference in NAMES.items():
+        scan_of(alice, original_name=name, reference=reference)
+    found = [Scan.objects.filter(holds(word)).exists() for word in SOUGHT]
+    assert found.count(True) > len(SOUGHT) / 2
+    assert found.count(False) > 5
+
+
+def test_a_long_word_is_searched_for_together_with_the_other_filters(browser, alice, bob):
+    for owner, name, label in ((alice, "ill", 0.9), (alice, "well", 0.1), (bob, "of another", 0.9)):
+        prediction_at(State.SUCCEEDED, scan_of(owner, original_name=f"IM-0115 {name}"), probability=label)
+    assert shown(browser, q="im-0115", label="PNEUMONIA") == ["IM-0115 ill"]
+    assert shown(browser, q="im-0115", label="NORMAL") == ["IM-0115 well"]
+    assert shown(browser, q="im-0115 of", label="PNEUMONIA") == []
 
 
 def test_the_label_filter_goes_by_the_latest_answer(browser, alice):
