@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 # Speed matters while somebody waits. The noise of an X-ray hardly repeats itself, so that only runs of one level are
-# looked for: level 1 that looks for more takes as long or longer, for files that are up to a third larger; level 6 takes
-# two to three times as long, for files that are no smaller.
+# looked for: level 1 that looks for more takes as long or longer, for files that are up to a third larger; level 6
+# takes two to three times as long, for files that are no smaller.
 PNG_COMPRESSION: dict[str, Any] = {"compress_level": 1, "compress_type": zlib.Z_RLE}
 
 
