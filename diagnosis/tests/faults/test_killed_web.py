@@ -19,12 +19,15 @@ def test_half_an_upload_is_no_scan(site, browser_at, upload_to):
     with socket.create_connection(("127.0.0.1", site.port)) as half:
         half.sendall(
             f"POST /scans/new/ HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: {cookies}\r\n"
-            "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 500000\r\n\r\n--b\r\n".encode()
+            "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 500000\r\n"
+            "Expect: 100-continue\r\n\r\n--b\r\n".encode()
         )
+        half.settimeout(30)
+        # Some child has begun with it: one that nobody has taken yet would wait for the next children.
+        assert b"100 Continue" in received(half)
         for pid in site.web_children():
             os.kill(pid, signal.SIGKILL)
         # The connection is cut, and no answer says that anything was kept.
-        half.settimeout(30)
         assert b"302" not in received(half)
 
     site.assert_each_is_answered_once(upload_to(site))
