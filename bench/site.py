@@ -55,22 +55,23 @@ STOP_SECONDS = 60
 
 
 class Site:
-    """Processes share `environment`; `folder` holds their logs and files."""
+    """Processes share `environment` and the interpreter `python`; `folder` holds their logs and files."""
 
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+    def __init__(self, folder: Path, environment: dict[str, str], *, python: str = sys.executable) -> None:
         self.folder = folder
         self.environment = environment
+        self.python = python
 
     def manage(self, *arguments: str) -> None:
         """Run a Django command."""
         with (self.folder / "commands.log").open("a") as log:
-            command = [sys.executable, "manage.py", *arguments]
+            command = [self.python, "manage.py", *arguments]
             subprocess.run(command, cwd=PROJECT, env=self._all(), stdout=log, stderr=log, check=True)
 
     @contextlib.contextmanager
     def command(self, *arguments: str) -> Iterator[subprocess.Popen]:
         """Run a Django command beside what is done meanwhile; at the end it is stopped."""
-        with self._running([sys.executable, "manage.py", *arguments], arguments[0]) as (process, _):
+        with self._running([self.python, "manage.py", *arguments], arguments[0]) as (process, _):
             yield process
 
     @contextlib.contextmanager
@@ -78,7 +79,7 @@ class Site:
         """Run the web server; when it gives its first page, give its address and the id of its first process."""
         port = free_port()
         url = f"http://127.0.0.1:{port}"
-        command = [sys.executable, "-m", "gunicorn", "pneumonia_site.wsgi", "--bind", f"127.0.0.1:{port}", *GUNICORN]
+        command = [self.python, "-m", "gunicorn", "pneumonia_site.wsgi", "--bind", f"127.0.0.1:{port}", *GUNICORN]
         if Path("/dev/shm").is_dir():  # noqa: S108 - where the image has it too
             command += ["--worker-tmp-dir", "/dev/shm"]  # noqa: S108
         with self._running(command, "web") as (process, log):
@@ -95,7 +96,7 @@ class Site:
         var.mkdir(mode=0o700, exist_ok=True)
         ready = var / "worker.ready"
         ready.unlink(missing_ok=True)
-        command = [sys.executable, "manage.py", "run_worker", "--hostname", f"{name}@%h"]
+        command = [self.python, "manage.py", "run_worker", "--hostname", f"{name}@%h"]
         with self._running(command, name, VAR_DIR=str(var)) as (process, log):
             if wait:
                 wait_for(
@@ -151,10 +152,10 @@ def work_folder() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def full_site(folder: Path, *, checkpoint: Path | None = None) -> Iterator[Site]:
+def full_site(folder: Path, *, checkpoint: Path | None = None, python: str = sys.executable) -> Iterator[Site]:
     """Start PostgreSQL and Redis in `folder`, make the database, let `checkpoint` answer; this process gets Django.
 
-    Without a checkpoint no model version is known.
+    Without a checkpoint no model version is known. `python` is what the site's processes run with.
     """
     with contextlib.ExitStack() as stack:
         # The database's user must not read it, and it must not be in the way of a second site.
@@ -175,13 +176,18 @@ def full_site(folder: Path, *, checkpoint: Path | None = None) -> Iterator[Site]
             # One person stands for many.
             "UPLOADS_PER_MINUTE": "1000000",
         }
-        site = Site(folder, environment)
+        site = Site(folder, environment, python=python)
         site.manage("migrate", "--no-input")
         site.manage("collectstatic", "--no-input")
         if checkpoint:
             site.manage("install_shipped_model")
         django_with(environment)
         yield site
+
+
+def base_python() -> str:
+    """Give the interpreter that this environment was made from: what somebody has before the clone."""
+    return str(Path(sys.base_prefix, "bin", f"python{sys.version_info.major}.{sys.version_info.minor}"))
 
 
 def django_with(environment: dict[str, str]) -> None:

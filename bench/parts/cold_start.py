@@ -1,7 +1,8 @@
 """From the start of a process to its first answer, and the memory it holds then.
 
 A worker is what production starts, `run_worker`; its first answer is that on a prediction that waits in the queue.
-Beside it: a process that imports TensorFlow, loads the whole network's .h5 and predicts.
+It and the web server run with what production installs, requirements-serve.txt, and no more: Celery loads in each
+child what it finds. Beside it: a process that imports TensorFlow, loads the whole network's .h5 and predicts.
 """
 
 import io
@@ -18,7 +19,7 @@ from bench.measure import interleaved, memory
 from bench.person import Person
 from bench.pictures import jpegs
 from bench.report import PROJECT, Report
-from bench.site import Site, full_site, work_folder
+from bench.site import Site, base_python, full_site, work_folder
 
 WHAT = {
     "tensorflow": "TensorFlow and the whole .h5: start → first answer",
@@ -35,7 +36,8 @@ def measure(report: Report) -> None:
     report.note("The files are in the system's cache: one round before the first was not counted.")
     report.note("PSS: pages that processes share are counted once. Worker and web are all of their processes together.")
     report.note(LENIENT_NOTE)
-    report.note("The site's own modules are compiled before, as in its images.")
+    report.note("Worker and web run with what requirements-serve.txt installs, and no more, as in their images.")
+    report.note("The site's own modules are compiled before, as there.")
     subprocess.run(
         [sys.executable, "-m", "compileall", "-q", "manage.py", "pneumonia_site", "diagnosis", "ml"],
         cwd=PROJECT,
@@ -44,7 +46,7 @@ def measure(report: Report) -> None:
     with work_folder() as folder:
         checkpoint = lenient_copy(folder / "checkpoint").folder
         convert(report, checkpoint=checkpoint, folder=folder, files=["whole.h5"])
-        with full_site(folder, checkpoint=checkpoint) as site:
+        with full_site(folder, checkpoint=checkpoint, python=serving_python(folder / "environment")) as site:
             weights: dict[str, list[dict[str, float]]] = {name: [] for name in WHAT}
             subjects: dict[str, Callable[[], float]] = {
                 "tensorflow": lambda: program(
@@ -64,6 +66,15 @@ def measure(report: Report) -> None:
         for kind in ("pss", "rss"):
             who = WHAT[name].partition(":")[0]
             report.add(f"{name}.{kind}", f"{who}: {kind.upper()}", "MiB", [one[kind] for one in weights[name][1:]])
+
+
+def serving_python(environment: Path) -> str:
+    """Make an environment that holds requirements-serve.txt alone; give its interpreter."""
+    subprocess.run([base_python(), "-m", "venv", environment], check=True)
+    python = str(environment / "bin" / "python")
+    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "-r", PROJECT / "requirements-serve.txt"], check=True)
+    return python
 
 
 def program(arguments: list[str], weights: list[dict[str, float]]) -> float:

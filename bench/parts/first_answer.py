@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from bench.measure import say
 from bench.person import Person
 from bench.pictures import jpegs
 from bench.report import PROJECT, Report
-from bench.site import stop, work_folder
+from bench.site import base_python, stop, work_folder
 from diagnosis.tests.servers import free_port
 
 READY_SECONDS = 1800
@@ -104,8 +103,3 @@ def made_to_run(clone: Path, log: Path) -> Iterator[tuple[str, float]]:
         process.send_signal(signal.SIGINT)
     finally:
         stop(process)
-
-
-def base_python() -> str:
-    """Give the interpreter that this environment was made from: what somebody has before the clone."""
-    return str(Path(sys.base_prefix, "bin", f"python{sys.version_info.major}.{sys.version_info.minor}"))
