@@ -43,9 +43,13 @@ DISTINCT = 500
 
 
 def measure(report: Report) -> None:
-    """Answer all scans in each turn, each way; then their answers are forgotten. Loading the model is no part of it."""
+    """Answer all scans in each turn, each way; then their answers are forgotten.
+
+    Loading the model is no part of it, and neither are the first answers of a worker: it compiles the graph for a
+    batch with its first one.
+    """
     scans = 8 if report.options.quick else report.options.scans
-    turns = 1 if scans > MANY else report.options.rounds(3)
+    turns = 1 if scans > MANY else report.options.rounds(5)
     report.note(f"{scans} scans each way and turn, {USUAL_SIZE[0]} × {USUAL_SIZE[1]} px as uploaded, drawn.")
     if scans > DISTINCT:
         report.note(f"They share {DISTINCT} pictures.")
@@ -60,10 +64,9 @@ def measure(report: Report) -> None:
         rates: dict[str, list[float]] = {name: [] for name in ("engine", *WAYS)}
         weights: dict[str, list[dict[str, float]]] = {name: [] for name in WAYS}
         spent: dict[str, list[float]] = {name: [] for name in STAGES}
-        for way in WAYS:
-            # Loads the model into this process, and has everything else work once.
-            weights[way].append(answer(site, way, min(scans, WARM_UP))[1])
-            forget(way)
+        # Loads the model into this process, and has everything else work once.
+        weights["inline"].append(answer(site, "inline", min(scans, WARM_UP))[1])
+        forget("inline")
         for turn in range(turns):
             if "served" in engines:
                 took = sum(engines["served"].milliseconds() for _ in range(min(scans, MANY)))
@@ -97,20 +100,31 @@ def tell(
         report.add(f"inline.rss_{moment}", what, "MiB", [weights["inline"][place]["rss"]])
     for way in ("one_worker", "two_workers"):
         what = f"{WAYS[way]}: PSS of all processes of a worker"
-        report.add(f"{way}.pss", what, "MiB", [weight["pss"] for weight in weights[way][1:]])
+        report.add(f"{way}.pss", what, "MiB", [weight["pss"] for weight in weights[way]])
 
 
 def answer(site: Site, way: str, scans: int) -> tuple[float, dict[str, float]]:
     """Let so many scans of the owner `way` be answered; give the seconds, and the memory of who answered."""
-    from django.core.management import call_command
+    from diagnosis import services
 
     with ExitStack() as stack:
         workers = {"inline": 0, "one_worker": 1, "two_workers": 2}[way]
         processes = [stack.enter_context(site.worker(f"worker{number}")) for number in range(workers)]
-        arguments = ["--user", way, "--limit", str(scans), *(["--inline"] if way == "inline" else [])]
+        if processes:
+            # A message for each of them.
+            reprocess(way, min(scans, workers * services.SCANS_OF_A_MESSAGE))
+            forget(way)
         began = time.perf_counter()
-        call_command("reprocess_scans", *arguments, stdout=io.StringIO())
+        reprocess(way, scans)
         return time.perf_counter() - began, memory(processes[0]) if processes else own_memory()
+
+
+def reprocess(way: str, scans: int) -> None:
+    """Run the command."""
+    from django.core.management import call_command
+
+    arguments = ["--user", way, "--limit", str(scans), *(["--inline"] if way == "inline" else [])]
+    call_command("reprocess_scans", *arguments, stdout=io.StringIO())
 
 
 def stages(owner: str, scans: int) -> dict[str, float]:
