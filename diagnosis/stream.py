@@ -31,6 +31,9 @@ logger = logging.getLogger(__name__)
 # Enough that the statements cost little beside the model, and few enough that it has work while they run.
 AT_ONCE = 32
 
+# Of the first ones, for which the model waits.
+FIRST = 8
+
 Answered = list[tuple[worker.Reading, "Classification"]]
 
 
@@ -84,7 +87,7 @@ def answer_all(
     classifier = worker.loaded_classifier(model_version.folder, model_version.sha256)
     feed = Feed(prediction_ids, model_version=model_version, task_id=task_id, turn=turn)
     answered: Answered = []
-    stopped = False
+    stopped = is_ending = False
     last = time.monotonic()
     try:
         for classification in classifier.classify_each(feed.pictures()):
@@ -94,7 +97,9 @@ def answer_all(
             reading.seconds += now - max(last, reading.read_at)
             last = now
             answered.append((reading, classification))
-            if len(answered) == AT_ONCE:
+            # At the end as soon as nothing more is to be read, while the model works on the last ones.
+            if len(answered) == AT_ONCE or (feed.ended and not is_ending):
+                is_ending = feed.ended
                 record_all(answered, task_id=task_id)
                 yield [reading.prediction.pk for reading, _ in answered] + feed.passed_over()
                 answered = []
@@ -123,6 +128,7 @@ class Feed:
         self.ids = iter(ids)
         self.taken: deque[worker.Reading] = deque()  # by the model, in this order
         self.failed = False  # to go on: it is no fault of the model's that the stream ends
+        self.ended = False  # nothing more comes after those that are taken
         self._model_version = model_version
         self._task_id = task_id
         self._turn = turn
@@ -131,8 +137,10 @@ class Feed:
 
     def pictures(self) -> "Iterator[Image.Image]":
         """Give the pictures that can be read; the others' predictions end with their reason, or wait again."""
+        at_once = min(FIRST, AT_ONCE)
         try:
-            while some := list(islice(self.ids, AT_ONCE)):
+            while some := list(islice(self.ids, at_once)):
+                at_once = AT_ONCE
                 claimed = Prediction.objects.claim_all(some, model_version=self._model_version, task_id=self._task_id)
                 self._claimed.extend(claimed)
                 self._passed_over += set(some).difference(prediction.pk for prediction in claimed)
@@ -150,6 +158,8 @@ class Feed:
         except Exception:
             self.failed = True
             raise
+        finally:
+            self.ended = True
 
     def _put_back(self) -> list[uuid.UUID]:
         ids = [prediction.pk for prediction in self._claimed]

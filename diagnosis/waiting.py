@@ -15,14 +15,16 @@ from diagnosis.models import Prediction
 # The header of a page's news, in seconds.
 LOOK_AGAIN = "X-Look-Again"
 
-# With Redis, where nobody else waits, the answer is there by then.
-FIRST_LOOK = 0.3  # seconds
+# With Redis, where nobody else waits, the answer is there by then. Who has waited longer waits for others too.
+FIRST_LOOK = 0.1  # seconds
+JUST_NOW = 0.2  # seconds since something happened
+LATER_LOOK = 0.3  # seconds
 LONGEST = 10  # seconds
 # A fifth of the time that nothing has happened for: who has waited a minute waits no fifth longer for having looked.
 SHARE = 0.2
 
 
-def seconds_to_look(predictions: Iterable[Prediction | None], *, at_least: float = FIRST_LOOK) -> float:
+def seconds_to_look(predictions: Iterable[Prediction | None], *, at_least: float = 0) -> float:
     """Give the seconds to wait before looking at `predictions` again; 0: all of them have ended, or are None.
 
     Where some of them have, it is the last of these that shows how fast it goes.
@@ -41,8 +43,9 @@ def retry_after(prediction: Prediction | None) -> str:
 
 def _after(moment: datetime) -> float:
     idle = (timezone.now() - moment).total_seconds()
-    # Also where the clock of a database or another machine is ahead, so that it is below 0.
-    return min(max(round(SHARE * idle, 1), FIRST_LOOK), LONGEST)
+    # Below 0 where the clock of a database or another machine is ahead.
+    least = FIRST_LOOK if abs(idle) < JUST_NOW else LATER_LOOK
+    return min(max(round(SHARE * idle, 1), least), LONGEST)
 
 
 def _last_move(prediction: Prediction) -> datetime:

@@ -64,6 +64,37 @@ def test_each_keeps_its_own_answer_however_many_are_recorded_at_once(alice, mode
         assert prediction.is_pneumonia == (prediction.probability >= prediction.threshold)
 
 
+def test_the_model_waits_for_the_claim_of_a_few_only(queued, fake_classifier, monkeypatch):
+    monkeypatch.setattr(stream, "FIRST", 2)
+    classify, claimed = fake_classifier.classify, []
+
+    def look_how_many_are_claimed(pictures):
+        claimed.append(Prediction.objects.filter(state=State.RUNNING).count())
+        return classify(pictures)
+
+    fake_classifier.classify = look_how_many_are_claimed
+
+    stream.answer_message(ids_of(queued), task_id="task")
+
+    assert claimed == [2, 2, 3]
+
+
+def test_while_the_model_works_on_the_last_ones_the_answers_so_far_are_recorded(queued, fake_classifier):
+    recorded = []
+
+    def take_all_ahead(pictures):
+        for picture in list(pictures):
+            recorded.append(Prediction.objects.filter(state=State.SUCCEEDED).count())
+            yield from fake_classifier.classify([picture])
+
+    fake_classifier.classify_each = take_all_ahead
+
+    stream.answer_message(ids_of(queued), task_id="task")
+
+    assert recorded == [0, 1, 1]
+    assert states_of(queued) == [State.SUCCEEDED] * 3
+
+
 @pytest.mark.parametrize("state", [State.SUCCEEDED, State.FAILED, State.RUNNING])
 def test_what_is_no_longer_queued_is_left_alone(queued, fake_classifier, alice, state):
     other = prediction_at(state, scan_of(alice))
