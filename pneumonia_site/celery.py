@@ -16,6 +16,7 @@ from celery.signals import (
     worker_process_init,
 )
 from django.conf import settings
+from django.db import close_old_connections
 
 from diagnosis.operating.lines import carried, carry
 
@@ -62,6 +63,17 @@ def name_the_task(task_id: str, task: Any, args: tuple, **_signal: Any) -> None:
 def name_nothing(**_signal: Any) -> None:
     """Let no later line hold it."""
     carry()
+
+
+@task_prerun.connect
+@task_postrun.connect
+def keep_the_connection(task: Any, **_signal: Any) -> None:
+    """Keep a child's connection to the database from task to task, unless it is too old or broken, as requests do.
+
+    A new one for each would take as long as the model does.
+    """
+    if not task.request.is_eager:
+        close_old_connections()
 
 
 @worker_init.connect

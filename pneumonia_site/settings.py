@@ -8,6 +8,7 @@ SITE_MODE chooses between two ways to run the same code:
 import os
 import re
 import secrets
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -528,6 +529,9 @@ CELERY_TASK_SOFT_TIME_LIMIT = PREDICTION_SOFT_TIME_LIMIT
 CELERY_TASK_TIME_LIMIT = PREDICTION_HARD_TIME_LIMIT
 CELERY_WORKER_CONCURRENCY = 1  # one loaded model per process; more workers are the way to scale
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+# Celery would open a connection to the database for each task; celery.py keeps one, as requests do. The whole name is
+# what it looks for.
+CELERY_DB_REUSE_MAX = sys.maxsize
 # Nobody sends commands to the only worker of embedded mode, and in a broker of files they would pile up.
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = not EMBEDDED
 CELERY_WORKER_PROC_ALIVE_TIMEOUT = 120  # a child loads the model before it says that it is up

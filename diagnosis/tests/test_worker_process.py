@@ -124,6 +124,7 @@ def running_worker(
         "MEDIA_ROOT": str(shared_media),
         "VAR_DIR": str(folder),
         "PREDICTION_HARD_TIME_LIMIT": str(HARD_TIME_LIMIT),
+        "DATABASE_CONNECTION_SECONDS": "3600",  # so that none ends of age
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "CUDA_VISIBLE_DEVICES": "-1",
     }
@@ -208,6 +209,36 @@ def test_an_upload_is_answered(worker):
     assert prediction.label in Label.values
     assert prediction.attempts == 1
     assert prediction.milliseconds > 0
+
+
+def sessions_of_the_worker() -> list[int]:
+    """Give the processes of PostgreSQL that serve somebody else than this test."""
+    others = "datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT pid FROM pg_stat_activity WHERE {others}")
+        return [pid for (pid,) in cursor.fetchall()]
+
+
+def test_a_worker_keeps_its_connection_to_the_database_from_task_to_task(worker):
+    finished(asked(scan_of(person("alice"))))
+    (session,) = sessions_of_the_worker()
+
+    finished(asked(scan_of(person("bob"))))
+
+    assert sessions_of_the_worker() == [session]
+
+
+def test_a_connection_that_was_cut_between_two_tasks_costs_no_attempt(worker):
+    finished(asked(scan_of(person("alice"))))
+    with connection.cursor() as cursor:
+        for session in sessions_of_the_worker():
+            cursor.execute("SELECT pg_terminate_backend(%s)", [session])
+    wait_for(lambda: not sessions_of_the_worker(), DEADLINE_SECONDS)
+
+    prediction = asked(scan_of(person("bob")))
+
+    assert_answered_once(prediction)
+    assert prediction.attempts == 1
 
 
 def test_the_dashboard_learns_from_the_worker_which_model_it_uses(worker, model):
