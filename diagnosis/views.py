@@ -201,6 +201,8 @@ def scan_detail(request: HttpRequest, scan_id: UUID) -> HttpResponse:
     """
     scan = _opened_scan(request, scan_id)
     latest = scan.latest_prediction
+    events = _events(request, scan)
+    waiting.wait_a_moment(latest)
     rows = scan.predictions.select_related("model_version").defer("model_version__metadata")
     answers = list(rows.prefetch_related("reviews"))
     comparable = _comparable(answers, latest)
@@ -211,7 +213,7 @@ def scan_detail(request: HttpRequest, scan_id: UUID) -> HttpResponse:
         "comparable": comparable,
         "beside": _chosen_beside(request, comparable),
         "explained": _chosen_heatmap(request, answers) or latest,
-        **_events(request, scan),
+        **events,
     }
     return render(request, "diagnosis/scan_detail.html", context)
 

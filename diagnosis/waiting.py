@@ -5,7 +5,9 @@ wait too: looks grow rare, so that many open pages behind a long queue cost the 
 """
 
 import math
+import time
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 
 from django.utils import timezone
@@ -20,8 +22,28 @@ FIRST_LOOK = 0.1  # seconds
 JUST_NOW = 0.2  # seconds since something happened
 LATER_LOOK = 0.3  # seconds
 LONGEST = 10  # seconds
+# So long after it was asked for a page still waits for its answer before it is shown, and looks so often.
+A_MOMENT = 0.15  # seconds
+BETWEEN_LOOKS = 0.005  # seconds
 # A fifth of the time that nothing has happened for: who has waited a minute waits no fifth longer for having looked.
 SHARE = 0.2
+
+
+def wait_a_moment(prediction: Prediction | None) -> None:
+    """Let `prediction` come to its end, and hold that, if it was asked for just now and somebody is about to see it.
+
+    Where nobody else waits the answer is nearly there when an upload has led to its page: the page is shown a little
+    later, and with it. Until A_MOMENT is over only, so that whoever waits behind others gets the page that says so.
+    """
+    if prediction is None or prediction.is_terminal:
+        return
+    itself = type(prediction).objects.filter(pk=prediction.pk)
+    while 0 <= (timezone.now() - prediction.requested_at).total_seconds() < A_MOMENT:
+        time.sleep(BETWEEN_LOOKS)
+        if not itself.open().exists():
+            with suppress(Prediction.DoesNotExist):  # erased meanwhile
+                prediction.refresh_from_db()
+            return
 
 
 def seconds_to_look(predictions: Iterable[Prediction | None], *, at_least: float = 0) -> float:

@@ -7,6 +7,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from diagnosis import waiting
 from diagnosis.models import Prediction, Upload
 from diagnosis.states import State
 from diagnosis.tests.factories import prediction_at, scan_of
@@ -78,3 +79,60 @@ def test_every_page_with_something_that_waits_looks_again_by_itself(browser, ali
     for address in (scan.get_absolute_url(), upload.get_absolute_url(), reverse("diagnosis:scan_list")):
         page = browser.get(address).content.decode()
         assert re.search(r'hx-trigger="load delay:6\.\ds, look-again"', page), address
+
+
+@pytest.fixture
+def while_it_waits(monkeypatch):
+    """Let something happen, once, while a page waits; without it nothing may wait."""
+
+    def let(happen) -> None:
+        left = [happen]
+        monkeypatch.setattr(waiting.time, "sleep", lambda _seconds: left and left.pop()())
+
+    let(lambda: pytest.fail("it waits"))
+    return let
+
+
+def test_the_page_that_an_upload_leads_to_waits_a_moment_and_shows_the_answer(browser, alice, while_it_waits):
+    prediction = prediction_since(alice, 0, State.RUNNING)
+    Prediction.objects.filter(pk=prediction.pk).update(requested_at=timezone.now())
+    held = Prediction.objects.filter(pk=prediction.pk)
+    answer = {"probability": 0.9, "threshold": 0.5, "milliseconds": 12}
+    while_it_waits(lambda: held.succeed(prediction.pk, task_id=prediction.claimed_by, **answer))
+
+    page = browser.get(prediction.scan.get_absolute_url()).content.decode()
+
+    assert 'data-state="SUCCEEDED"' in page
+    assert "look-again" not in page
+
+
+def test_a_page_waits_no_longer_than_a_moment(browser, alice, monkeypatch):
+    monkeypatch.setattr(waiting, "A_MOMENT", 0.02)
+    prediction = prediction_since(alice, 0)
+
+    page = browser.get(prediction.scan.get_absolute_url()).content.decode()
+
+    assert 'data-state="QUEUED"' in page
+    assert "look-again" in page
+
+
+@pytest.mark.parametrize(
+    ("seconds", "state"), [(1, State.QUEUED), (-60, State.QUEUED), (3600, State.RUNNING), (0, State.FAILED)]
+)
+def test_a_page_waits_for_nothing_that_was_asked_for_before_or_has_ended(
+    browser, alice, while_it_waits, seconds, state
+):
+    """Nor where another machine's clock is ahead."""
+    prediction = prediction_since(alice, seconds, state)
+    Prediction.objects.filter(pk=prediction.pk).update(requested_at=timezone.now() - timedelta(seconds=seconds))
+
+    page = browser.get(prediction.scan.get_absolute_url())
+
+    assert f'data-state="{state}"' in page.content.decode()
+
+
+def test_a_scan_that_is_erased_while_its_page_waits_is_no_error(browser, alice, while_it_waits):
+    prediction = prediction_since(alice, 0)
+    while_it_waits(lambda: prediction.scan.delete())
+
+    assert browser.get(prediction.scan.get_absolute_url()).status_code == 200
