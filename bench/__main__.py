@@ -26,12 +26,14 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", metavar="PART", choices=PARTS, help=f"of {', '.join(PARTS)}")
     parser.add_argument("--quick", action="store_true", help="show that everything works: the figures mean little")
     parser.add_argument("--scans", type=int, metavar="N", default=Options.scans, help="to reprocess (%(default)s)")
+    parser.add_argument("--keep", action="store_true", help="of the parts that are not measured keep what DIR has")
     parser.add_argument("--out", type=Path, metavar="DIR", default=PROJECT / "bench", help="bench/ by default")
     given = parser.parse_args()
     # However it is ended, the part that runs stops what it started.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    former = read(given.out) if given.keep else None
     found = results(given.only or list(PARTS), Options(quick=given.quick, scans=given.scans))
-    write(found, given.out)
+    write(beside(former, found) if former else found, given.out)
     sys.exit(any(part["status"] == "failed" for part in found["parts"].values()))
 
 
@@ -43,6 +45,28 @@ def results(names: list[str], options: Options) -> dict[str, Any]:
         found["parts"][name] = in_its_own_process(name, options)
     found["ratios"] = ratios(found["parts"])
     return found
+
+
+def beside(former: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    """Add to `found` the parts that only the `former` run measured; each says when, and of which commit.
+
+    Raises SystemExit where they are of another machine, or of a quick run: such figures belong in no one table.
+    """
+    for name in ("cpu", "cores"):
+        if former["machine"][name] != found["machine"][name]:
+            sys.exit(f"--keep: the figures in the folder are of another machine ({former['machine'][name]}).")
+    if former["quick"] != found["quick"]:
+        sys.exit("--keep: one of the runs is a quick one, and the other is not.")
+    of_former = "{date}, commit {commit}, load {load_at_the_start} at the start".format(**former["machine"])
+    kept = {name: {"measured": of_former, **part} for name, part in former["parts"].items()}
+    parts = {name: part for name in PARTS if (part := found["parts"].get(name) or kept.get(name))}
+    return found | {"parts": parts, "ratios": ratios(parts)}
+
+
+def read(folder: Path) -> dict[str, Any] | None:
+    """Give the results in `folder`; None where there are none."""
+    path = folder / "results.json"
+    return json.loads(path.read_text()) if path.exists() else None
 
 
 def in_its_own_process(name: str, options: Options) -> dict[str, Any]:

@@ -50,6 +50,8 @@ def _ratios(ratios: dict[str, float | None]) -> list[str]:
 
 def _part(part: dict[str, Any]) -> list[str]:
     lines = []
+    if "measured" in part:
+        lines += [f"Not of this run, but of a former one: {part['measured']}.", ""]
     if part["status"] == "failed":
         lines += [f"**Failed:** {part['reason']}", ""]
     figures = [

@@ -158,6 +158,40 @@ def test_the_table_shows_every_figure_every_ratio_and_what_failed():
     assert f"| {RATIOS['two_workers_vs_one'].what} | – | ≥ 1 |" in lines
 
 
+def test_what_was_not_measured_again_is_kept_and_says_of_which_run_it_is():
+    former = found({"uploads": part(one__eager=200, engine=50), "engines": part(keras_predict__1=300, served__1=50)})
+    again = found({"uploads": part(one__eager=140, engine=50)})
+    again["machine"] |= {"commit": "def", "date": "2026-02-01"}
+
+    both = command.beside(former, again)
+    once_more = command.beside(both, found({}))
+
+    assert list(both["parts"]) == ["engines", "uploads"], "in their usual order"
+    assert both["machine"]["commit"] == "def"
+    assert both["ratios"]["upload_minus_engine_ms"] == 90.0
+    assert both["ratios"]["engine_vs_predict"] == 6.0
+    lines = table(both).splitlines()
+    assert [line for line in lines if line.startswith("Not of this run")] == [
+        "Not of this run, but of a former one: 2026-01-31, commit abc, load 0.1 at the start."
+    ]
+    assert once_more["parts"]["engines"]["measured"].startswith("2026-01-31, commit abc")
+    assert once_more["parts"]["uploads"]["measured"].startswith("2026-02-01, commit def")
+
+
+@pytest.mark.parametrize(("what", "other"), [("cpu", "another processor"), ("cores", 4)])
+def test_figures_of_another_machine_are_not_kept_beside_these(what, other):
+    former = found({"engines": part(keras_predict__1=300)})
+    former["machine"][what] = other
+
+    with pytest.raises(SystemExit, match="another machine"):
+        command.beside(former, found({}))
+
+
+def test_figures_of_a_quick_run_are_not_kept_beside_others():
+    with pytest.raises(SystemExit, match="quick"):
+        command.beside(found({}) | {"quick": True}, found({}))
+
+
 def test_the_command_writes_both_files(tmp_path):
     subprocess.run(
         [sys.executable, "-m", "bench", "--quick", "--only", "intake", "dicom", "--out", tmp_path],
