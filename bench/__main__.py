@@ -1,4 +1,4 @@
-"""Measure, and write results.json and RESULTS.md: `python -m bench [--quick] [--only PART ...]`."""
+"""Measure, and write results.json and RESULTS.md: `python -m bench [--quick] [--only PART ... [--keep]]`."""
 
 import argparse
 import json
@@ -32,6 +32,8 @@ def main() -> None:
     # However it is ended, the part that runs stops what it started.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     former = read(given.out) if given.keep else None
+    if former and (problem := not_beside(former, machine(), quick=given.quick)):
+        parser.error(problem)
     found = results(given.only or list(PARTS), Options(quick=given.quick, scans=given.scans))
     write(beside(former, found) if former else found, given.out)
     sys.exit(any(part["status"] == "failed" for part in found["parts"].values()))
@@ -47,16 +49,16 @@ def results(names: list[str], options: Options) -> dict[str, Any]:
     return found
 
 
-def beside(former: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
-    """Add to `found` the parts that only the `former` run measured; each says when, and of which commit.
-
-    Raises SystemExit where they are of another machine, or of a quick run: such figures belong in no one table.
-    """
+def not_beside(former: dict[str, Any], here: dict[str, Any], *, quick: bool) -> str:
+    """Say why the figures of the `former` run belong in no table with those that are measured `here`; "": they do."""
     for name in ("cpu", "cores"):
-        if former["machine"][name] != found["machine"][name]:
-            sys.exit(f"--keep: the figures in the folder are of another machine ({former['machine'][name]}).")
-    if former["quick"] != found["quick"]:
-        sys.exit("--keep: one of the runs is a quick one, and the other is not.")
+        if former["machine"][name] != here[name]:
+            return f"--keep: the figures in the folder are of another machine ({former['machine'][name]})."
+    return "--keep: one of the runs is a quick one, and the other is not." if former["quick"] != quick else ""
+
+
+def beside(former: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    """Add to `found` the parts that only the `former` run measured; each says when, and of which commit."""
     of_former = "{date}, commit {commit}, load {load_at_the_start} at the start".format(**former["machine"])
     kept = {name: {"measured": of_former, **part} for name, part in former["parts"].items()}
     parts = {name: part for name in PARTS if (part := found["parts"].get(name) or kept.get(name))}

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 # Enough that the statements cost little beside the model, and few enough that it has work while they run.
 AT_ONCE = 32
 
-# Of the first ones, for which the model waits.
+# Of a message's first ones, for which the model waits.
 FIRST = 8
 
 Answered = list[tuple[worker.Reading, "Classification"]]
@@ -87,7 +87,7 @@ def answer_all(
     classifier = worker.loaded_classifier(model_version.folder, model_version.sha256)
     feed = Feed(prediction_ids, model_version=model_version, task_id=task_id, turn=turn)
     answered: Answered = []
-    stopped = is_ending = False
+    stopped = recorded_early = False
     last = time.monotonic()
     try:
         for classification in classifier.classify_each(feed.pictures()):
@@ -98,8 +98,9 @@ def answer_all(
             last = now
             answered.append((reading, classification))
             # At the end as soon as nothing more is to be read, while the model works on the last ones.
-            if len(answered) == AT_ONCE or (feed.ended and not is_ending):
-                is_ending = feed.ended
+            is_early = feed.ended and not recorded_early and len(answered) >= FIRST
+            if len(answered) == AT_ONCE or is_early:
+                recorded_early = feed.ended
                 record_all(answered, task_id=task_id)
                 yield [reading.prediction.pk for reading, _ in answered] + feed.passed_over()
                 answered = []
@@ -137,7 +138,8 @@ class Feed:
 
     def pictures(self) -> "Iterator[Image.Image]":
         """Give the pictures that can be read; the others' predictions end with their reason, or wait again."""
-        at_once = min(FIRST, AT_ONCE)
+        # Without a message others would be asked for, and lie unclaimed, beside those that the model works on.
+        at_once = min(FIRST, AT_ONCE) if self._turn else AT_ONCE
         try:
             while some := list(islice(self.ids, at_once)):
                 at_once = AT_ONCE

@@ -194,7 +194,7 @@ def upload_detail(request: HttpRequest, upload_id: UUID) -> HttpResponse:
 @require_safe
 @private_page
 def scan_detail(request: HttpRequest, scan_id: UUID) -> HttpResponse:
-    """Show a scan with its answer, live, and the answers before it.
+    """Show a scan with its answer, live, and the answers before it. Who has just uploaded it waits a moment for that.
 
     Over the picture lies the heatmap of the latest answer, or of the earlier one that ?heatmap= names; ?beside= names
     an earlier one that is shown in a picture of its own beside the latest.
@@ -202,7 +202,10 @@ def scan_detail(request: HttpRequest, scan_id: UUID) -> HttpResponse:
     scan = _opened_scan(request, scan_id)
     latest = scan.latest_prediction
     events = _events(request, scan)
-    waiting.wait_a_moment(latest)
+    try:
+        waiting.wait_a_moment(latest)
+    except Prediction.DoesNotExist:
+        raise Http404("It was erased meanwhile.") from None
     rows = scan.predictions.select_related("model_version").defer("model_version__metadata")
     answers = list(rows.prefetch_related("reviews"))
     comparable = _comparable(answers, latest)

@@ -1,15 +1,15 @@
-"""When to look again for an answer that is not there yet; pages and API say the same.
+"""When to look again for an answer that is not there yet; pages and API say the same. A new page waits a moment itself.
 
 Most answers are there within a second, so the first looks come soon. The longer nothing has happened, the more others
 wait too: looks grow rare, so that many open pages behind a long queue cost the web server little.
 """
 
 import math
-import time
 from collections.abc import Iterable
-from contextlib import suppress
 from datetime import datetime
+from time import sleep
 
+from django.conf import settings
 from django.utils import timezone
 
 from diagnosis.models import Prediction
@@ -17,14 +17,15 @@ from diagnosis.models import Prediction
 # The header of a page's news, in seconds.
 LOOK_AGAIN = "X-Look-Again"
 
-# With Redis, where nobody else waits, the answer is there by then. Who has waited longer waits for others too.
+# The page of a scan waits so long after the request for its answer before it is shown, and looks so often.
+A_MOMENT = 0.15  # seconds
+BETWEEN_LOOKS = 0.015  # seconds
+
+# What did not come in that moment often comes in the next. Who has waited longer waits for others too.
 FIRST_LOOK = 0.1  # seconds
-JUST_NOW = 0.2  # seconds since something happened
+JUST_NOW = 0.2  # seconds since something happened, more than A_MOMENT
 LATER_LOOK = 0.3  # seconds
 LONGEST = 10  # seconds
-# So long after it was asked for a page still waits for its answer before it is shown, and looks so often.
-A_MOMENT = 0.15  # seconds
-BETWEEN_LOOKS = 0.005  # seconds
 # A fifth of the time that nothing has happened for: who has waited a minute waits no fifth longer for having looked.
 SHARE = 0.2
 
@@ -33,17 +34,24 @@ def wait_a_moment(prediction: Prediction | None) -> None:
     """Let `prediction` come to its end, and hold that, if it was asked for just now and somebody is about to see it.
 
     Where nobody else waits the answer is nearly there when an upload has led to its page: the page is shown a little
-    later, and with it. Until A_MOMENT is over only, so that whoever waits behind others gets the page that says so.
+    later, and with it. Not where others wait too, or its message is not sent: that takes longer. Nor in embedded mode,
+    whose worker looks for messages less often. Raises Prediction.DoesNotExist when it was erased meanwhile.
     """
-    if prediction is None or prediction.is_terminal:
+    if settings.EMBEDDED or prediction is None or prediction.is_terminal or prediction.is_unsent:
         return
-    itself = type(prediction).objects.filter(pk=prediction.pk)
-    while 0 <= (timezone.now() - prediction.requested_at).total_seconds() < A_MOMENT:
-        time.sleep(BETWEEN_LOOKS)
-        if not itself.open().exists():
-            with suppress(Prediction.DoesNotExist):  # erased meanwhile
-                prediction.refresh_from_db()
+    open_ones = Prediction.objects.open()
+    if not _was_asked_just_now(prediction) or open_ones.exclude(pk=prediction.pk).exists():
+        return
+    while _was_asked_just_now(prediction):
+        sleep(BETWEEN_LOOKS)
+        if not open_ones.filter(pk=prediction.pk).exists():
+            version = Prediction.objects.select_related("model_version").defer("model_version__metadata")
+            prediction.refresh_from_db(from_queryset=version)
             return
+
+
+def _was_asked_just_now(prediction: Prediction) -> bool:
+    return 0 <= (timezone.now() - prediction.requested_at).total_seconds() < A_MOMENT
 
 
 def seconds_to_look(predictions: Iterable[Prediction | None], *, at_least: float = 0) -> float:

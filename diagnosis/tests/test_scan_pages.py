@@ -73,7 +73,7 @@ def test_the_answer_asks_again_only_while_it_is_open(browser, scan, state):
 def test_the_answer_looks_for_the_first_time_before_a_second_is_over(browser, scan, state):
     prediction_at(state, scan)
     for page in (detail(browser, scan), status(browser, scan)):
-        assert re.search(r'hx-trigger="load delay:0.[13]s, look-again"', answer_tag(page))
+        assert re.search(r'hx-trigger="load delay:0\.[13]s, look-again"', answer_tag(page))
 
 
 @pytest.mark.parametrize("state", State)

@@ -79,7 +79,24 @@ def test_the_model_waits_for_the_claim_of_a_few_only(queued, fake_classifier, mo
     assert claimed == [2, 2, 3]
 
 
-def test_while_the_model_works_on_the_last_ones_the_answers_so_far_are_recorded(queued, fake_classifier):
+def test_in_one_process_all_that_was_asked_for_is_claimed_at_once(queued, model_version, fake_classifier, monkeypatch):
+    monkeypatch.setattr(stream, "FIRST", 2)
+    unclaimed = []
+
+    def look_what_is_unclaimed(pictures):
+        for picture in pictures:
+            unclaimed.append(Prediction.objects.filter(state=State.QUEUED).count())
+            yield from fake_classifier.classify([picture])
+
+    fake_classifier.classify_each = look_what_is_unclaimed
+
+    list(stream.answer_all([row.pk for row in queued], model_version=model_version, task_id="task"))
+
+    assert unclaimed == [0, 0, 0]
+
+
+def test_while_the_model_works_on_the_last_ones_the_answers_so_far_are_recorded(queued, fake_classifier, monkeypatch):
+    monkeypatch.setattr(stream, "FIRST", 2)
     recorded = []
 
     def take_all_ahead(pictures):
@@ -91,7 +108,7 @@ def test_while_the_model_works_on_the_last_ones_the_answers_so_far_are_recorded(
 
     stream.answer_message(ids_of(queued), task_id="task")
 
-    assert recorded == [0, 1, 1]
+    assert recorded == [0, 0, 2]
     assert states_of(queued) == [State.SUCCEEDED] * 3
 
 
