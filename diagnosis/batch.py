@@ -17,7 +17,7 @@ from diagnosis.models import ModelVersion, Prediction, Scan, ScanQuerySet
 from diagnosis.states import FailureReason, State, Trigger
 
 PAGE = 500
-POLL_SECONDS = 0.2
+POLL_SECONDS = 0.5
 
 # So many in a row without any answer: the fault is the model, and asking on would only cover old answers with failures.
 MODEL_UNAVAILABLE_LIMIT = 10

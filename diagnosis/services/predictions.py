@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 # So many of a batch are asked for by one message. More would gain nothing: its beginning and its end, where the model
 # has nothing to do, cost little beside so many. Who uploads meanwhile does not wait for them, see queues.Turn.
-SCANS_OF_A_MESSAGE = 64
+SCANS_OF_A_MESSAGE = 128
 
 
 @dataclass(frozen=True)
