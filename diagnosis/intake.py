@@ -10,9 +10,9 @@ describes, and has the facts that are kept of it beside it.
 
 import hashlib
 import io
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO, Self
 
 from django.conf import settings
@@ -54,14 +54,19 @@ class CleanPicture:
     """A picture without its past; `width` and `height` are those of `png`, upright."""
 
     sha256: str  # of the bytes as given, 64 hex digits
-    png: bytes  # lossless grayscale, 8 or 16 bit
     model_input: bytes  # ml.preprocess.canonical_jpeg: all that the network needs of it
     thumbnail: bytes  # JPEG, longest side at most 256 px, levels as the network sees them
     width: int
     height: int
     is_colour: bool  # of the picture as given: an X-ray has no colours
     quality_issues: list[QualityIssue]
+    compressing: Future[bytes] = field(repr=False, compare=False)  # into `png`
     dicom: Facts | None = None  # None for a picture that was no DICOM file
+
+    @property
+    def png(self) -> bytes:
+        """Give the picture itself, lossless grayscale of 8 or 16 bit; waits until it is compressed."""
+        return self.compressing.result()
 
 
 def sha256_of(file: BinaryIO, *, limits: Limits) -> str:
@@ -90,22 +95,24 @@ def _clean_picture(
 ) -> CleanPicture:
     # Savers copy what they find here (colour profile, comment, transparency) into the new file.
     grey.info = dict([DISPLAY_LEVELS]) if for_display else {}
-    # Compressing it takes longer than all the rest, which happens beside it: Pillow and zlib leave Python free.
-    with ThreadPoolExecutor(max_workers=1) as beside:
-        png = beside.submit(_png, grey)
-        # Of a windowed picture the window is judged too: what it clips can't be seen.
-        judged = eight_bit(grey, grey.size) if for_display else grey
-        return CleanPicture(
-            sha256=hashlib.sha256(data).hexdigest(),
-            model_input=canonical_jpeg(grey),
-            thumbnail=_thumbnail(grey),
-            width=grey.width,
-            height=grey.height,
-            is_colour=is_colour,
-            quality_issues=quality_issues(judged),
-            dicom=facts,
-            png=png.result(),
-        )
+    # Compressing it takes longer than all the rest, which happens beside it, also what the caller does before it asks
+    # for the PNG: Pillow and zlib leave Python free.
+    beside = ThreadPoolExecutor(max_workers=1)
+    compressing = beside.submit(_png, grey)
+    beside.shutdown(wait=False)
+    # Of a windowed picture the window is judged too: what it clips can't be seen.
+    judged = eight_bit(grey, grey.size) if for_display else grey
+    return CleanPicture(
+        sha256=hashlib.sha256(data).hexdigest(),
+        model_input=canonical_jpeg(grey),
+        thumbnail=_thumbnail(grey),
+        width=grey.width,
+        height=grey.height,
+        is_colour=is_colour,
+        quality_issues=quality_issues(judged),
+        compressing=compressing,
+        dicom=facts,
+    )
 
 
 def reader_of(given: Reader | None) -> AbstractContextManager[Reader]:

@@ -208,6 +208,8 @@ def scan_detail(request: HttpRequest, scan_id: UUID) -> HttpResponse:
         raise Http404("It was erased meanwhile.") from None
     rows = scan.predictions.select_related("model_version").defer("model_version__metadata")
     answers = list(rows.prefetch_related("reviews"))
+    # The same answer, with its reviews.
+    scan.latest_prediction = latest = next((answer for answer in answers if answer == latest), latest)
     comparable = _comparable(answers, latest)
     context = {
         "scan": scan,
@@ -226,7 +228,7 @@ def _events(request: HttpRequest, scan: Scan) -> dict[str, Any]:
     if scan.owner_id != request.user.pk:
         return {}
     newest = list(events_of(scan=scan)[: EVENTS_SHOWN + 1])
-    shown = told(newest[:EVENTS_SHOWN], reader=request.user)
+    shown = told(newest[:EVENTS_SHOWN], reader=request.user, about=scan)
     return {"events": shown, "has_more_events": len(newest) > EVENTS_SHOWN}
 
 

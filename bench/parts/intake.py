@@ -37,7 +37,7 @@ def measure(report: Report) -> None:
             "decode": ("decoding the JPEG alone", decode),
             "clean": (
                 "intake: from the JPEG to the clean PNG",
-                lambda: clean(io.BytesIO(given), limits=Limits.from_settings()),
+                lambda: clean(io.BytesIO(given), limits=Limits.from_settings()).png,
             ),
             "prepare": ("the worker: from the stored PNG to the network's input", prepare),
         }

@@ -1,6 +1,6 @@
 """The pages of the audit for owners; staff read it in the admin."""
 
-from typing import Any, cast
+from typing import cast
 from uuid import UUID
 
 from django.contrib.auth.models import User
@@ -33,7 +33,7 @@ def account_events(request: HttpRequest) -> HttpResponse:
     return _page(request, events_of(owner=cast(User, request.user)))
 
 
-def _page(request: HttpRequest, events: QuerySet[AuditEvent], **more: Any) -> HttpResponse:
+def _page(request: HttpRequest, events: QuerySet[AuditEvent], *, scan: Scan | None = None) -> HttpResponse:
     page = page_of(events, by="at", size=EVENTS_PER_PAGE, mark=request.GET.get("page", ""))
-    context = {"page": page, "events": told(page, reader=cast(User, request.user)), **more}
+    context = {"page": page, "events": told(page, reader=cast(User, request.user), about=scan), "scan": scan}
     return render(request, "diagnosis/events.html", context)

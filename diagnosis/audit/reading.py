@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Prefetch, QuerySet, Subquery
 from django.utils.translation import gettext
 
 from diagnosis.audit.rows import AuditEvent, Pseudonym
@@ -26,19 +26,25 @@ class Told:
 
 def events_of(*, scan: "Scan | None" = None, owner: "User | None" = None) -> QuerySet[AuditEvent]:
     """Give the events about `scan`, or about all that is or was `owner`'s, the newest first."""
-    # The pseudonym is looked up beforehand, so that an index gives the events in their order.
-    known = Pseudonym.objects.filter(scan=scan) if scan else Pseudonym.objects.filter(user=owner)
-    pseudonym = known.first()
-    if pseudonym is None:
-        return AuditEvent.objects.none()
     actors = Prefetch("actor", Pseudonym.objects.select_related("user"))
-    about = {"scan" if scan else "owner": pseudonym.pk}
-    return AuditEvent.objects.filter(**about).prefetch_related(actors, "scan__scan")
+    events = AuditEvent.objects.prefetch_related(actors)
+    # One pseudonym, and no join: so an index gives the events in their order.
+    if scan:
+        return events.filter(scan_id=Subquery(Pseudonym.objects.filter(scan=scan).values("pk")))
+    of_owner = events.filter(owner_id=Subquery(Pseudonym.objects.filter(user=owner).values("pk")))
+    return of_owner.prefetch_related("scan__scan")
 
 
-def told(events: Iterable[AuditEvent], *, reader: "User") -> list[Told]:
-    """Say of each event who it was. Others are told by their role: an owner learns that staff looked, not which."""
-    return [Told(event, who=_who(event, reader), scan=event.scan.scan if event.scan else None) for event in events]
+def told(events: Iterable[AuditEvent], *, reader: "User", about: "Scan | None" = None) -> list[Told]:
+    """Say of each event who it was. Others are told by their role: an owner learns that staff looked, not which.
+
+    `about` is the scan where all are of that one.
+    """
+    return [Told(event, who=_who(event, reader), scan=about or _scan(event)) for event in events]
+
+
+def _scan(event: AuditEvent) -> "Scan | None":
+    return event.scan.scan if event.scan else None
 
 
 def _who(event: AuditEvent, reader: "User") -> str:

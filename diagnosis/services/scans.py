@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 from django.core.files.base import ContentFile
 from django.db import IntegrityError, transaction
+from django.db.models.fields.files import FieldFile
 from django.utils.translation import gettext_noop
 
 from diagnosis import audit, intake, refusals
@@ -84,15 +85,14 @@ def submit_scan(
         quality_issues=[issue.value for issue in clean.quality_issues],
         **(asdict(clean.dicom) if clean.dicom else {}),
     )
+    begun: list[FieldFile] = []
     try:
-        for file, content in (
-            (scan.picture, clean.png),
-            (scan.thumbnail, clean.thumbnail),
-            (scan.model_input, clean.model_input),
-        ):
-            # Named before it is there: a full disk leaves the beginning of it, which has to be deleted too.
+        # The model input is called after the picture, which comes last: it is still being compressed.
+        for file in (scan.picture, scan.thumbnail, scan.model_input):
             file.name = file.field.generate_filename(scan, "")
-            file.name = file.storage.save(file.name, ContentFile(content))
+        _store(scan.thumbnail, clean.thumbnail, begun)
+        _store(scan.model_input, clean.model_input, begun)
+        _store(scan.picture, clean.png, begun)
         with transaction.atomic():
             scan.save(force_insert=True)
             active = active_model_version()
@@ -100,10 +100,9 @@ def submit_scan(
                 request_prediction(scan=scan, model_version=active, trigger=trigger, requested_by=owner)
             audit.record(action=Action.UPLOADED, actor=owner, scan=scan, detail=trigger)
     except BaseException as error:
-        for file in (scan.picture, scan.thumbnail, scan.model_input):
-            if file.name:
-                with suppress(OSError):
-                    file.storage.delete(file.name)
+        for file in begun:
+            with suppress(OSError):
+                file.storage.delete(file.name or "")
         # Two uploads of the same file at the same moment: the other one was faster.
         if isinstance(error, IntegrityError) and (faster := _known_scan(owner, clean.sha256)):
             return Submission(faster, is_new=False)
@@ -112,6 +111,12 @@ def submit_scan(
             raise NotStored from error
         raise
     return Submission(scan, is_new=True)
+
+
+def _store(file: FieldFile, content: bytes, begun: list[FieldFile]) -> None:
+    # Before it is there: a full disk leaves the beginning of it, which has to be deleted too.
+    begun.append(file)
+    file.name = file.storage.save(file.name, ContentFile(content))
 
 
 def _known_scan(owner, sha256: str) -> Scan | None:

@@ -162,7 +162,9 @@ def test_the_sha256_is_that_of_the_given_bytes():
 
 def test_the_same_bytes_give_the_same_picture():
     data = encoded(chest_like_16_bit(), "TIFF")
-    assert cleaned(data) == cleaned(data)
+    first, second = cleaned(data), cleaned(data)
+    assert first == second
+    assert first.png == second.png
 
 
 # Orientation

@@ -116,6 +116,18 @@ def test_a_fault_between_the_files_leaves_none(alice, model_version, sent, monke
     assert not Scan.objects.exists()
 
 
+def test_a_fault_while_the_picture_is_compressed_leaves_no_file(alice, model_version, sent, monkeypatch):
+    def no_memory(grey):
+        raise MemoryError
+
+    monkeypatch.setattr("diagnosis.intake._png", no_memory)
+    with pytest.raises(MemoryError):
+        submit(alice)
+
+    assert stored_files() == []
+    assert not Scan.objects.exists()
+
+
 def test_without_an_active_model_the_scan_is_kept_and_waits(alice, sent):
     scan = submit(alice).scan
 

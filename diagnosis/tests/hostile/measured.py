@@ -55,7 +55,7 @@ def _outcomes(path: Path) -> list[str]:
     with path.open("rb") as file:
         try:
             if not is_zip(file):
-                clean(file, limits=Limits.from_settings())
+                assert clean(file, limits=Limits.from_settings()).png
                 return [ANSWER]
             budget = Budget(settings.INTAKE_MAX_BYTES, settings.UPLOAD_MAX_FILES, settings.UPLOAD_MAX_UNPACKED_BYTES)
             outcomes = []
@@ -63,7 +63,7 @@ def _outcomes(path: Path) -> list[str]:
                 try:
                     if isinstance(member, Refusal):
                         raise member
-                    clean(member, limits=Limits.from_settings())
+                    assert clean(member, limits=Limits.from_settings()).png
                     outcomes.append(ANSWER)
                 except Refusal as refusal:
                     outcomes.append(refusal.code)
