@@ -1,4 +1,7 @@
-"""docker-compose.yml keeps what scaling needs: one flag starts more workers, and all processes are told the same."""
+"""docker-compose.yml keeps what scaling needs: one flag starts more workers, and all processes are told the same.
+
+No image can be built here; that what they are made from is there to be copied is read from the files.
+"""
 
 import re
 from pathlib import Path
@@ -11,6 +14,30 @@ from pneumonia_site.settings import S3_VARIABLES
 
 SERVICES = yaml.safe_load(Path(settings.BASE_DIR, "docker-compose.yml").read_text())["services"]
 SITE = ("web", "worker", "beat")
+
+
+COPIED = re.findall(r"^COPY (?!--from)(.+) \S+$", Path(settings.BASE_DIR, "Dockerfile").read_text(), re.MULTILINE)
+
+
+def test_the_images_may_copy_all_that_they_are_made_from():
+    patterns = [line for line in Path(settings.BASE_DIR, ".dockerignore").read_text().splitlines() if line]
+    admitted = {line.removeprefix("!") for line in patterns if line.startswith("!")}
+    sources = {source for line in COPIED for source in line.split()} - {"."}
+    assert "*" in patterns, "nothing but what is named"
+    assert "requirements-serve.txt" in sources
+    for source in sources:
+        assert Path(settings.BASE_DIR, source).exists()
+        assert any(Path(source).is_relative_to(one) for one in admitted), f".dockerignore keeps {source} out"
+
+
+def test_the_images_hold_what_the_requirements_they_install_refer_to():
+    for line in COPIED:
+        given = set(line.split())
+        for name in given:
+            if name.startswith("requirements"):
+                text = Path(settings.BASE_DIR, name).read_text()
+                # The stage before has brought the web's along.
+                assert set(re.findall(r"^-r (\S+)", text, re.MULTILINE)) <= given | {"requirements-web.txt"}
 
 
 def test_workers_have_nothing_that_only_one_of_them_can_have():
