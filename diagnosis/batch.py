@@ -17,6 +17,8 @@ from diagnosis.models import ModelVersion, Prediction, Scan, ScanQuerySet
 from diagnosis.states import FailureReason, State, Trigger
 
 PAGE = 500
+
+# Between two looks at what the workers did; what waits ahead of them lasts for longer, unless --ahead is small.
 POLL_SECONDS = 0.5
 
 # So many in a row without any answer: the fault is the model, and asking on would only cover old answers with failures.

@@ -15,6 +15,10 @@ logger = logging.getLogger(__name__)
 # How long somebody may wait until a batch looks whether somebody does. The broker is asked that often.
 LOOK_SECONDS = 0.03
 
+# How long a message may keep its worker, however slow that is: one that has to stop finishes its message, and has ten
+# seconds for that in embedded mode.
+LONGEST_SECONDS = 5
+
 # Of the time that a task has. What is left goes to a further message before the limit takes it away.
 SHARE_OF_THE_TIME = 0.5
 
@@ -73,20 +77,21 @@ def _messages(channel: Any, queue: str) -> int:
 
 
 class Turn:
-    """The turn of a batch's message at a worker, from now until somebody waits, or half of the task's time is over.
+    """The turn of a batch's message at a worker, from now until somebody waits, or it has lasted for long enough.
 
     `left` are the ids of the predictions that it did not come to.
     """
 
     def __init__(self) -> None:
         self.left: list[uuid.UUID] = []
-        self._began = self._looked_at = time.monotonic()
+        self._looked_at = time.monotonic()
+        self._end = self._looked_at + min(LONGEST_SECONDS, SHARE_OF_THE_TIME * settings.PREDICTION_SOFT_TIME_LIMIT)
         self._asks = True
 
     def is_over(self) -> bool:
         """Tell whether what is left has to wait for a further message; cheap enough to be asked before each picture."""
         now = time.monotonic()
-        if now - self._began > SHARE_OF_THE_TIME * settings.PREDICTION_SOFT_TIME_LIMIT:
+        if now > self._end:
             return True
         if not self._asks or now - self._looked_at < LOOK_SECONDS:
             return False

@@ -40,30 +40,37 @@ Answered = list[tuple[worker.Reading, "Classification"]]
 def answer_message(prediction_ids: list[str], *, task_id: str) -> None:
     """Answer the predictions that one message names, all of one model version; whose row says otherwise is left alone.
 
-    As soon as somebody waits who is no batch, what is left goes to a further message. What the time is over for waits
-    again, and requeue_stale sends each by itself. So does what kills its worker: the message comes back, and each is
-    then answered by itself, so that no other is given up with it.
+    When its turn is over, what is left goes to a further message. What the time is over for waits again, and
+    requeue_stale sends each by itself. What kills its worker brings the message back: what was claimed by then is
+    answered each by itself, so that no other is given up with it, and what was not goes to a further message.
     """
     ids = [uuid.UUID(one) for one in prediction_ids]
-    rows = Prediction.objects.filter(pk__in=ids)
     turn = Turn()
-    version = ModelVersion.objects.filter(predictions__in=rows).defer("metadata").first()
-    if not version or rows.filter(claimed_by=task_id).exists():
-        answers = one_by_one(ids, task_id=task_id)
-    else:
-        answers = answer_all(ids, model_version=version, task_id=task_id, turn=turn)
     try:
-        for _ in answers:
+        for _ in _answers(ids, task_id=task_id, turn=turn):
             pass
-        if version:
-            worker.note_in_use(version.sha256)
         services.send_rest(turn.left)
-    except CheckpointError:
-        for _ in one_by_one(ids, task_id=task_id):
-            pass
     except SoftTimeLimitExceeded:
         logger.warning("The time was over in the midst of a message; what is left of it waits")
         Prediction.objects.postpone_all(task_id=task_id)
+
+
+def _answers(ids: list[uuid.UUID], *, task_id: str, turn: Turn) -> Iterator[list[uuid.UUID]]:
+    rows = Prediction.objects.filter(pk__in=ids)
+    version = ModelVersion.objects.filter(predictions__in=rows).defer("metadata").first()
+    if not version:  # all were erased
+        return
+    held = set(rows.filter(state=State.RUNNING, claimed_by=task_id).values_list("pk", flat=True))
+    if held:
+        waiting = set(rows.filter(state=State.QUEUED).values_list("pk", flat=True))
+        turn.left = [one for one in ids if one in waiting]
+        yield from one_by_one((one for one in ids if one in held), task_id=task_id)
+        return
+    try:
+        yield from answer_all(ids, model_version=version, task_id=task_id, turn=turn)
+        worker.note_in_use(version.sha256)
+    except CheckpointError:
+        yield from one_by_one(ids, task_id=task_id, turn=turn)
 
 
 def give_back(*, task_id: str) -> None:
@@ -117,7 +124,7 @@ def answer_all(
         # Which of those that it had taken it stops at is not known: each by itself, so that the others are answered.
         held = feed.held()
         Prediction.objects.filter(pk__in=held).postpone_all(task_id=task_id)
-        yield from one_by_one(chain(held, feed.ids), task_id=task_id)
+        yield from one_by_one(chain(held, feed.ids), task_id=task_id, turn=turn)
 
 
 class Feed:
@@ -179,9 +186,15 @@ class Feed:
         return [reading.prediction.pk for reading in self.taken] + [prediction.pk for prediction in self._claimed]
 
 
-def one_by_one(prediction_ids: Iterable[uuid.UUID], *, task_id: str) -> Iterator[list[uuid.UUID]]:
-    """Answer each as worker.answer does."""
-    for prediction_id in prediction_ids:
+def one_by_one(
+    prediction_ids: Iterable[uuid.UUID], *, task_id: str, turn: Turn | None = None
+) -> Iterator[list[uuid.UUID]]:
+    """Answer each as worker.answer does, until the `turn` is over, which then names those that are left."""
+    ids = iter(prediction_ids)
+    for prediction_id in ids:
+        if turn and turn.is_over():
+            turn.left = [prediction_id, *ids]
+            return
         worker.answer(str(prediction_id), task_id=task_id)
         yield [prediction_id]
 

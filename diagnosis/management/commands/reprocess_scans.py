@@ -19,8 +19,8 @@ from diagnosis.models import Label, ModelVersion
 from diagnosis.states import FailureReason, State
 from ml.checkpoint import CheckpointError
 
-# So many wait in the queue at a time, by default: a message of them for each of ten workers.
-AHEAD = 10 * services.SCANS_OF_A_MESSAGE
+# So many wait in the queue at a time, by default: a message of them for each of five workers.
+AHEAD = 5 * services.SCANS_OF_A_MESSAGE
 
 # A refusal is none of these: the version looked at the picture, and would say the same again.
 FAILURES = [reason for reason in FailureReason.values if reason != FailureReason.NOT_A_CHEST_XRAY]
