@@ -57,6 +57,6 @@ def seconds_of_dicom_intake(data: bytes, *, rounds: int = ROUNDS) -> list[float]
     taken = []
     for _ in range(rounds):
         began = time.perf_counter()
-        assert intake.clean(io.BytesIO(data), limits=limits).png
+        intake.clean(io.BytesIO(data), limits=limits).compressing.result()
         taken.append(time.perf_counter() - began)
     return taken

@@ -60,12 +60,15 @@ class CleanPicture:
     height: int
     is_colour: bool  # of the picture as given: an X-ray has no colours
     quality_issues: list[QualityIssue]
-    compressing: Future[bytes] = field(repr=False, compare=False)  # into `png`
+    compressing: Future[bytes] = field(repr=False, compare=False)  # gives `png`
     dicom: Facts | None = None  # None for a picture that was no DICOM file
 
     @property
     def png(self) -> bytes:
-        """Give the picture itself, lossless grayscale of 8 or 16 bit; waits until it is compressed."""
+        """Give the picture itself, lossless grayscale of 8 or 16 bit; waits until it is compressed.
+
+        Raises what its compression raised, no Refusal.
+        """
         return self.compressing.result()
 
 
@@ -95,8 +98,8 @@ def _clean_picture(
 ) -> CleanPicture:
     # Savers copy what they find here (colour profile, comment, transparency) into the new file.
     grey.info = dict([DISPLAY_LEVELS]) if for_display else {}
-    # Compressing it takes longer than all the rest, which happens beside it, also what the caller does before it asks
-    # for the PNG: Pillow and zlib leave Python free.
+    # Compressing it takes longer than all the rest. That happens beside it, for Pillow and zlib leave Python free; so
+    # does what the caller does before it asks for the PNG.
     beside = ThreadPoolExecutor(max_workers=1)
     compressing = beside.submit(_png, grey)
     beside.shutdown(wait=False)

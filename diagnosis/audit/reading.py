@@ -25,7 +25,10 @@ class Told:
 
 
 def events_of(*, scan: "Scan | None" = None, owner: "User | None" = None) -> QuerySet[AuditEvent]:
-    """Give the events about `scan`, or about all that is or was `owner`'s, the newest first."""
+    """Give the events about `scan`, or about all that is or was `owner`'s, the newest first.
+
+    Of one scan's events the scan itself is not fetched: `told` is given it.
+    """
     actors = Prefetch("actor", Pseudonym.objects.select_related("user"))
     events = AuditEvent.objects.prefetch_related(actors)
     # One pseudonym, and no join: so an index gives the events in their order.
@@ -38,7 +41,7 @@ def events_of(*, scan: "Scan | None" = None, owner: "User | None" = None) -> Que
 def told(events: Iterable[AuditEvent], *, reader: "User", about: "Scan | None" = None) -> list[Told]:
     """Say of each event who it was. Others are told by their role: an owner learns that staff looked, not which.
 
-    `about` is the scan where all are of that one.
+    `about` is the scan where all events are about this one.
     """
     return [Told(event, who=_who(event, reader), scan=about or _scan(event)) for event in events]
 

@@ -87,7 +87,7 @@ def submit_scan(
     )
     begun: list[FieldFile] = []
     try:
-        # The model input is called after the picture, which comes last: it is still being compressed.
+        # The model input is named after the picture, which is stored last: it is still being compressed.
         for file in (scan.picture, scan.thumbnail, scan.model_input):
             file.name = file.field.generate_filename(scan, "")
         _store(scan.thumbnail, clean.thumbnail, begun)
@@ -106,17 +106,18 @@ def submit_scan(
         # Two uploads of the same file at the same moment: the other one was faster.
         if isinstance(error, IntegrityError) and (faster := _known_scan(owner, clean.sha256)):
             return Submission(faster, is_new=False)
-        if isinstance(error, OSError):
-            logger.exception("An upload could not be stored")
-            raise NotStored from error
         raise
     return Submission(scan, is_new=True)
 
 
 def _store(file: FieldFile, content: bytes, begun: list[FieldFile]) -> None:
-    # Before it is there: a full disk leaves the beginning of it, which has to be deleted too.
+    # Noted before it is there: a full disk leaves the beginning of it, which has to be deleted too.
     begun.append(file)
-    file.name = file.storage.save(file.name, ContentFile(content))
+    try:
+        file.name = file.storage.save(file.name, ContentFile(content))
+    except OSError as error:
+        logger.exception("An upload could not be stored")
+        raise NotStored from error
 
 
 def _known_scan(owner, sha256: str) -> Scan | None:

@@ -39,7 +39,12 @@ def reader():
 
 @pytest.fixture
 def cleaned(reader):
-    return lambda data: clean(io.BytesIO(data), limits=LIMITS, reader=reader)
+    def cleaned(data):
+        picture = clean(io.BytesIO(data), limits=LIMITS, reader=reader)
+        assert picture.png
+        return picture
+
+    return cleaned
 
 
 @pytest.fixture

@@ -207,6 +207,17 @@ def test_an_earlier_answer_keeps_its_review(browser, rita, scan):
     assert "Not reviewed" not in earlier
 
 
+def test_the_page_that_an_upload_leads_to_asks_the_database_little(browser, rita, scan, django_assert_max_num_queries):
+    """Somebody waits for it: session, person, scan, two of the events, answers, their reviews, two of permissions."""
+    record_review(
+        prediction=prediction_at(State.SUCCEEDED, scan, model_version_of()), reviewer=rita, label=Label.NORMAL
+    )
+    detail(browser, scan)  # the first look of the hour is written down
+
+    with django_assert_max_num_queries(9):
+        assert "Who saw it" in detail(browser, scan)
+
+
 def test_many_answers_and_reviews_cost_no_further_query(browser, rita, scan, django_assert_num_queries):
     def add_reviewed() -> None:
         prediction = prediction_at(State.SUCCEEDED, scan, model_version_of())

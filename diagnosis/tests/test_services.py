@@ -4,7 +4,7 @@ import io
 import os
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from threading import Barrier
+from threading import Barrier, Event
 
 import pytest
 from django.conf import settings as django_settings
@@ -14,7 +14,7 @@ from django.db import DatabaseError, connection
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
 
-from diagnosis import refusals, services
+from diagnosis import intake, refusals, services
 from diagnosis.models import Label, ModelVersion, Prediction, Scan
 from diagnosis.states import FailureReason, State, Trigger
 from diagnosis.tests.factories import model_version_of, prediction_at, scan_of
@@ -116,16 +116,40 @@ def test_a_fault_between_the_files_leaves_none(alice, model_version, sent, monke
     assert not Scan.objects.exists()
 
 
-def test_a_fault_while_the_picture_is_compressed_leaves_no_file(alice, model_version, sent, monkeypatch):
-    def no_memory(grey):
-        raise MemoryError
+@pytest.mark.parametrize("fault", [MemoryError(), OSError("encoder error -2")], ids=["memory", "encoder"])
+def test_a_picture_that_cannot_be_compressed_leaves_no_file_and_is_no_fault_of_the_storage(
+    alice, model_version, sent, monkeypatch, fault
+):
+    def fail(grey):
+        raise fault
 
-    monkeypatch.setattr("diagnosis.intake._png", no_memory)
-    with pytest.raises(MemoryError):
+    monkeypatch.setattr("diagnosis.intake._png", fail)
+    with pytest.raises(type(fault)) as caught:
         submit(alice)
 
+    assert caught.value is fault
     assert stored_files() == []
     assert not Scan.objects.exists()
+
+
+def test_the_small_files_are_stored_while_the_picture_is_compressed(alice, model_version, sent, monkeypatch):
+    save, compress, is_stored = FileSystemStorage.save, intake._png, Event()
+
+    def tell(storage, *args, **named):
+        name = save(storage, *args, **named)
+        if len(stored_files()) == 2:
+            is_stored.set()
+        return name
+
+    def wait(grey):
+        assert is_stored.wait(20)
+        return compress(grey)
+
+    monkeypatch.setattr(FileSystemStorage, "save", tell)
+    monkeypatch.setattr(intake, "_png", wait)
+    submit(alice)
+
+    assert len(stored_files()) == 3
 
 
 def test_without_an_active_model_the_scan_is_kept_and_waits(alice, sent):

@@ -55,7 +55,7 @@ def _outcomes(path: Path) -> list[str]:
     with path.open("rb") as file:
         try:
             if not is_zip(file):
-                assert clean(file, limits=Limits.from_settings()).png
+                clean(file, limits=Limits.from_settings()).compressing.result()
                 return [ANSWER]
             budget = Budget(settings.INTAKE_MAX_BYTES, settings.UPLOAD_MAX_FILES, settings.UPLOAD_MAX_UNPACKED_BYTES)
             outcomes = []
@@ -63,7 +63,7 @@ def _outcomes(path: Path) -> list[str]:
                 try:
                     if isinstance(member, Refusal):
                         raise member
-                    assert clean(member, limits=Limits.from_settings()).png
+                    clean(member, limits=Limits.from_settings()).compressing.result()
                     outcomes.append(ANSWER)
                 except Refusal as refusal:
                     outcomes.append(refusal.code)

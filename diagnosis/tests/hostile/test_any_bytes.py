@@ -11,6 +11,7 @@ from diagnosis.archives import Archive, Budget
 from diagnosis.intake import Limits, clean
 from diagnosis.refusals import Refusal
 from diagnosis.tests.archive_files import zipped
+from diagnosis.tests.given_files import opened
 from diagnosis.tests.pictures import chest_like, encoded
 
 LIMITS = Limits(max_bytes=2**20, max_pixels=200_000, min_side=16)
@@ -27,6 +28,7 @@ def taken(data: bytes) -> None:
     with suppress(Refusal):
         picture = clean(io.BytesIO(data), limits=LIMITS)
         assert picture.width * picture.height <= LIMITS.max_pixels
+        assert opened(picture.png).size == (picture.width, picture.height)
 
 
 @some
