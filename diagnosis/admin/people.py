@@ -33,6 +33,7 @@ class PersonAdmin(NamelessAdmin, UserAdmin):
     form = PersonForm
     # They are written by the site. Django's fields for a date and a time have no labels, besides.
     readonly_fields = ("last_login", "date_joined")
+    show_full_result_count = False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Keep the last superuser."""
@@ -51,3 +52,5 @@ class PersonAdmin(NamelessAdmin, UserAdmin):
 @admin.register(EmailAddress)
 class AddressAdmin(NamelessAdmin, EmailAddressAdmin):
     """The pages of the library, without the addresses in the log."""
+
+    show_full_result_count = False
