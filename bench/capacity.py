@@ -1,7 +1,7 @@
-"""How many pictures a day so many workers answer, from one measured rate: writes the table in docs/scaling.md.
+"""How many pictures a day so many workers answer, from the rates of one: writes the table in docs/scaling.md.
 
     python -m bench.capacity                      # from bench/results.json, which make bench wrote
-    python -m bench.capacity --milliseconds 100   # from a rate of your own: of one worker, end to end
+    python -m bench.capacity --milliseconds 100   # from a rate of your own: of one worker, end to end, for both
 
 A worker is one worker process with the cores of the machine that was measured. Workers share nothing but the database,
 the broker and the storage, so that rates add up until one of these is full; the other columns say how near that is.
@@ -13,7 +13,7 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 PROJECT = Path(__file__).resolve().parent.parent
 RESULTS = PROJECT / "bench" / "results.json"
@@ -26,7 +26,8 @@ WORKERS = (1, 4, 64)
 BATCH_SHARE, PEOPLE_SHARE, PEOPLE_HOURS = 0.95, 0.7, 10
 
 # What one answered upload costs; docs/scaling.md tells how each was measured.
-STATEMENTS = 25
+INTAKE_SECONDS = 0.072  # of a processor
+STATEMENTS = 33
 REDIS_COMMANDS = 10
 IDLE_REDIS_COMMANDS = 1.5  # a second, for each worker
 DATABASE_BYTES = 1580
@@ -38,7 +39,8 @@ COLUMNS = (
     "workers",
     "a batch, pictures a day",
     "people, pictures a day",
-    "pictures a second at most",
+    "people, pictures a second at most",
+    "cores for their intake",
     "SQL statements a second",
     "Redis commands a second",
     "database grows a day",
@@ -61,10 +63,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = parser.parse_args(argv)
     try:
         if given.milliseconds is not None:
-            milliseconds, source = given.milliseconds, "a rate given by hand, not a measurement"
+            rates, source = Rates(given.milliseconds, given.milliseconds), "given by hand, not a measurement"
         else:
-            milliseconds, source = measured(json.loads(given.results.read_text()))
-        text = table(milliseconds, source=source)
+            rates, source = measured(json.loads(given.results.read_text()))
+        text = table(rates, source=source)
         page = given.page.read_text()
     except (NotMeasured, OSError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
@@ -73,45 +75,55 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def measured(results: dict[str, Any]) -> tuple[float, str]:
-    """Give the milliseconds a picture of one worker that takes its work from the queue, and where that was measured.
+class Rates(NamedTuple):
+    """The milliseconds that one worker takes for a picture of a batch, and for one that a person gave."""
 
-    Raises NotMeasured for results of a quick run, or without that figure.
+    batch: float
+    people: float
+
+
+def measured(results: dict[str, Any]) -> tuple[Rates, str]:
+    """Give the rates of one worker that takes its work from the queue, and where they were measured.
+
+    Raises NotMeasured for results of a quick run, or without these figures.
     """
     if results.get("quick"):
         raise NotMeasured("The results are those of a quick run: run make bench without --quick.")
     try:
-        a_second = results["parts"]["reprocessing"]["figures"]["one_worker"]["median"]
-        machine = results["machine"]
-        return 1000 / a_second, f"{machine['cores']} cores of {machine['cpu']}, {machine['date']}"
+        figures, machine = results["parts"]["reprocessing"]["figures"], results["machine"]
+        rates = Rates(*(1000 / figures[name]["median"] for name in ("one_worker", "singly")))
+        return rates, f"{machine['cores']} cores of {machine['cpu']}, {machine['date']}"
     except (KeyError, TypeError, ZeroDivisionError) as error:
         raise NotMeasured(
-            "The results have no rate of one worker: run make bench with the part reprocessing."
+            "The results have no rates of one worker: run make bench with the part reprocessing."
         ) from error
 
 
-def table(milliseconds: float, *, source: str) -> str:
-    """Render the table, in Markdown, for workers that take `milliseconds` for a picture. ValueError: not above 0."""
-    if not milliseconds > 0:
-        raise ValueError(f"{milliseconds} ms a picture is no rate.")
+def table(rates: Rates, *, source: str) -> str:
+    """Render the table, in Markdown, for workers of these rates. ValueError: one of them is not above 0."""
+    for milliseconds in rates:
+        if not milliseconds > 0:
+            raise ValueError(f"{milliseconds} ms a picture is no rate.")
     lines = [
-        f"At {milliseconds:.3g} ms a picture ({source}):",
+        f"At {rates.batch:.3g} ms for a picture of a batch and {rates.people:.3g} ms for a person's ({source}):",
         "",
         f"| {' | '.join(COLUMNS)} |",
         "| ---: " * len(COLUMNS) + "|",
     ]
-    lines += [row(workers, workers * 1000 / milliseconds) for workers in WORKERS]
+    lines += [row(workers, rates) for workers in WORKERS]
     return "\n".join(lines) + "\n"
 
 
-def row(workers: int, a_second: float) -> str:
-    """Render what `workers` do that answer `a_second` pictures together."""
-    batch, people = BATCH_SHARE * a_second * DAY, PEOPLE_SHARE * a_second * PEOPLE_HOURS * 3600
+def row(workers: int, rates: Rates) -> str:
+    """Render what `workers` of these rates do together; what they ask of the rest is counted for people."""
+    batch_a_second, a_second = (workers * 1000 / milliseconds for milliseconds in rates)
+    people = PEOPLE_SHARE * a_second * PEOPLE_HOURS * 3600
     cells = (
         str(workers),
-        rounded(batch),
+        rounded(BATCH_SHARE * batch_a_second * DAY),
         rounded(people),
         f"{a_second:.3g}" if a_second < 100 else rounded(a_second),
+        f"{a_second * INTAKE_SECONDS:.2g}" if a_second * INTAKE_SECONDS < 100 else rounded(a_second * INTAKE_SECONDS),
         rounded(a_second * STATEMENTS),
         rounded(a_second * REDIS_COMMANDS + workers * IDLE_REDIS_COMMANDS),
         size(people * DATABASE_BYTES),
@@ -132,7 +144,7 @@ def size(count: float) -> str:
         if count < 1000:
             return f"{count:.2g} {unit}" if count < 100 else f"{count:.0f} {unit}"
         count /= 1000
-    return f"{count:.2g} TB"
+    return f"{count:.2g} TB" if count < 100 else f"{rounded(count)} TB"
 
 
 def with_table(page: str, text: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from bench.engines.served import engine_read
+from bench.engines.served import loaded_engine
 from bench.measure import milliseconds
 from bench.report import PROJECT
 from ml.checkpoint import Checkpoint
@@ -165,7 +165,13 @@ def openvino_int8(checkpoint: Path, folder: Path) -> Call:
 
 def served(checkpoint: Path, folder: Path) -> Call:
     """The site's own engine, as the worker holds it, on pictures that are ready: all outputs, nothing else."""
-    return engine_read(Checkpoint.read(checkpoint))
+    return loaded_engine(Checkpoint.read(checkpoint)).read
+
+
+def served_stream(checkpoint: Path, folder: Path) -> Call:
+    """The same as a batch has it: one picture after the other, and it reads several at once."""
+    read_each = loaded_engine(Checkpoint.read(checkpoint)).read_each
+    return lambda pictures: sum(1 for _ in read_each(pictures))
 
 
 def served_alone(checkpoint: Path, folder: Path) -> Call:
@@ -229,6 +235,7 @@ ENGINES: dict[str, Callable[[Path, Path], Call]] = {
         openvino_bf16,
         openvino_int8,
         served,
+        served_stream,
         served_alone,
         served_picture,
     )

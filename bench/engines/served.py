@@ -1,9 +1,6 @@
 """What a checkpoint brings to answer with: its network, its own graph, the site's engine."""
 
-from collections.abc import Callable
 from typing import Any
-
-import numpy as np
 
 from ml.checkpoint import Checkpoint
 
@@ -25,8 +22,8 @@ def graph(checkpoint: Checkpoint) -> Any:
     return ov.Core().read_model(checkpoint.graph_path, checkpoint.graph_weights_path)
 
 
-def engine_read(checkpoint: Checkpoint) -> Callable[[np.ndarray], Any]:
-    """Load the engine that a worker would load; give its function from the network's inputs to all outputs."""
+def loaded_engine(checkpoint: Checkpoint) -> Any:
+    """Load the ml.engine.Engine that a worker would load."""
     from ml.engine import load_engine
 
-    return load_engine(checkpoint).read
+    return load_engine(checkpoint)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.checkpoints import LENIENT_NOTE, lenient_copy
 from bench.engines.interleaving import convert, running
@@ -18,13 +18,20 @@ from bench.measure import memory, say
 from bench.pictures import USUAL_SIZE, jpegs
 from bench.report import Report
 from bench.site import Site, full_site, work_folder
+from diagnosis.tests.servers import wait_for
 
 WAYS = {
     "inline": "reprocess_scans --inline",
     "one_worker": "reprocess_scans, one worker",
     "two_workers": "reprocess_scans, two workers",
 }
+ALONE = {
+    "engine": "the engine alone, on inputs that are ready, a picture a call",
+    "engine_stream": "the engine alone, on a stream of inputs that are ready",
+}
+SINGLY = {"singly": "one worker, a message for each scan, as for those of people"}
 WARM_UP = 20
+LONGEST_SECONDS = 600
 
 # From so many scans on one turn is enough, and takes long.
 MANY = 2000
@@ -53,6 +60,11 @@ def measure(report: Report) -> None:
     report.note(f"{scans} scans each way and turn, {USUAL_SIZE[0]} × {USUAL_SIZE[1]} px as uploaded, drawn.")
     if scans > DISTINCT:
         report.note(f"They share {DISTINCT} pictures.")
+    report.note(
+        "The engine is compared as it answers people, a picture a call on all cores; and, which asks more of a batch, "
+        "on a stream of inputs, of which it reads one on each core at once. A batch has it read so, on the same cores "
+        "as the database and all the rest."
+    )
     report.note(LENIENT_NOTE)
     with ExitStack() as stack:
         folder = stack.enter_context(work_folder())
@@ -60,22 +72,28 @@ def measure(report: Report) -> None:
         convert(report, checkpoint=checkpoint, folder=folder)
         site = stack.enter_context(full_site(folder, checkpoint=checkpoint))
         seed(scans, WAYS)
-        engines = stack.enter_context(running(["served"], report, checkpoint=checkpoint, folder=folder))
-        rates: dict[str, list[float]] = {name: [] for name in ("engine", *WAYS)}
-        weights: dict[str, list[dict[str, float]]] = {name: [] for name in WAYS}
+        engines = stack.enter_context(
+            running(["served", "served_stream"], report, checkpoint=checkpoint, folder=folder)
+        )
+        rates: dict[str, list[float]] = {name: [] for name in (*ALONE, *WAYS, "singly")}
+        weights: dict[str, list[Weights]] = {name: [] for name in WAYS}
         spent: dict[str, list[float]] = {name: [] for name in STAGES}
         # Loads the model into this process, and has everything else work once.
         weights["inline"].append(answer(site, "inline", min(scans, WARM_UP))[1])
         forget("inline")
+        alone = min(scans, MANY)
         for turn in range(turns):
             if "served" in engines:
-                took = sum(engines["served"].milliseconds() for _ in range(min(scans, MANY)))
-                rates["engine"].append(1000 * min(scans, MANY) / took)
+                rates["engine"].append(1000 * alone / sum(engines["served"].milliseconds() for _ in range(alone)))
+            if "served_stream" in engines:
+                rates["engine_stream"].append(1000 * alone / engines["served_stream"].milliseconds(alone))
             for way in WAYS:
                 seconds, weight = answer(site, way, scans)
                 rates[way].append(scans / seconds)
                 weights[way].append(weight)
                 forget(way)
+            rates["singly"].append(singly(site, "one_worker", min(scans, DISTINCT)))
+            forget("one_worker")
             for stage, seconds in stages("inline", min(scans, DISTINCT)).items():
                 spent[stage].append(1000 * seconds / min(scans, DISTINCT))
             forget("inline")
@@ -87,23 +105,33 @@ def tell(
     report: Report,
     rates: dict[str, list[float]],
     spent: dict[str, list[float]],
-    weights: dict[str, list[dict[str, float]]],
+    weights: dict[str, list["Weights"]],
 ) -> None:
     """Hand in what was measured in all turns."""
     for name, values in rates.items():
-        report.add(name, f"{WAYS.get(name, 'the engine alone, on inputs that are ready')}: scans", "a second", values)
+        report.add(name, f"{(ALONE | WAYS | SINGLY)[name]}: scans", "a second", values)
     for stage, values in spent.items():
         report.add(f"stage.{stage}", f"a scan in this process, nothing beside it: {STAGES[stage]}", "ms", values)
     # A worker is another process in each turn; the command's own process is the same from the first to the last.
     for moment, place in (("start", 0), ("end", -1)):
         what = f"{WAYS['inline']}: RSS of its process {'after the first scans' if place == 0 else 'at the end'}"
-        report.add(f"inline.rss_{moment}", what, "MiB", [weights["inline"][place]["rss"]])
+        report.add(f"inline.rss_{moment}", what, "MiB", [weights["inline"][place].end["rss"]])
     for way in ("one_worker", "two_workers"):
         what = f"{WAYS[way]}: PSS of all processes of a worker"
-        report.add(f"{way}.pss", what, "MiB", [weight["pss"] for weight in weights[way]])
+        report.add(
+            f"{way}.pss_start", f"{what} after its first message", "MiB", [one.start["pss"] for one in weights[way]]
+        )
+        report.add(f"{way}.pss", f"{what} at the end", "MiB", [one.end["pss"] for one in weights[way]])
 
 
-def answer(site: Site, way: str, scans: int) -> tuple[float, dict[str, float]]:
+class Weights(NamedTuple):
+    """The memory of who answered, after the first scans and at the end; see bench.measure.memory."""
+
+    start: dict[str, float]
+    end: dict[str, float]
+
+
+def answer(site: Site, way: str, scans: int) -> tuple[float, Weights]:
     """Let so many scans of the owner `way` be answered; give the seconds, and the memory of who answered."""
     from diagnosis import services
 
@@ -114,9 +142,30 @@ def answer(site: Site, way: str, scans: int) -> tuple[float, dict[str, float]]:
             # A message for each of them.
             reprocess(way, min(scans, workers * services.SCANS_OF_A_MESSAGE))
             forget(way)
+        start = memory(processes[0]) if processes else own_memory()
         began = time.perf_counter()
         reprocess(way, scans)
-        return time.perf_counter() - began, memory(processes[0]) if processes else own_memory()
+        seconds = time.perf_counter() - began
+        return seconds, Weights(start, memory(processes[0]) if processes else own_memory())
+
+
+def singly(site: Site, owner: str, scans: int) -> float:
+    """Let one worker answer so many scans of `owner` that wait with a message each; give how many a second it does."""
+    from django.db.models import Max, Min
+
+    from diagnosis import services
+    from diagnosis.models import Prediction, Scan
+    from diagnosis.states import Trigger
+
+    version = services.active_model_version()
+    assert version
+    for scan in Scan.objects.filter(owner__username=owner)[:scans]:
+        services.request_prediction(scan=scan, model_version=version, trigger=Trigger.UPLOAD)
+    own = Prediction.objects.filter(scan__owner__username=owner)
+    with site.worker("singly"):
+        wait_for(lambda: not own.open().exists(), LONGEST_SECONDS, every=0.5)
+    times = own.aggregate(began=Min("claimed_at"), ended=Max("finished_at"))
+    return scans / (times["ended"] - times["began"]).total_seconds()
 
 
 def reprocess(way: str, scans: int) -> None:

@@ -11,7 +11,7 @@ from bench import __main__ as command
 from bench import run
 from bench.measure import interleaved, summary
 from bench.parts import PARTS
-from bench.ratios import RATIOS, ratios
+from bench.ratios import RATIOS, Goal, Ratio, ratios
 from bench.report import PROJECT, Options
 from bench.table import table
 
@@ -108,9 +108,14 @@ def test_a_part_whose_process_ends_without_a_report_is_recorded(monkeypatch):
 def test_ratios_come_from_the_raw_figures_of_the_run():
     given = {
         "engines": part(keras_predict__1=300, served__1=50, served_alone__1=46),
-        "cold_start": part(tensorflow=10_000, worker=2_000, worker__pss=150, tensorflow__pss=600),
+        "cold_start": part(
+            tensorflow=10_000, worker=2_000, worker__pss=150, tensorflow__pss=600, worker__rss=180, tensorflow__rss=600
+        ),
         "uploads": part(one__eager=140, engine=50),
-        "reprocessing": part(engine=20, inline=19, one_worker=18, two_workers=18.9),
+        "reprocessing": part(
+            engine=20, engine_stream=25, inline=19, one_worker=18, two_workers=18.9,
+            one_worker__pss_start=200, one_worker__pss=204,
+        ),
         "pages": part(
             history__1000=10, history__1000000=14, poll__1000=2, poll__1000000=5,
             history__1000__queries=4, history__1000000__queries=4,
@@ -128,10 +133,14 @@ def test_ratios_come_from_the_raw_figures_of_the_run():
         "heatmap_and_refusal_ms": 4.0,
         "cold_start_vs_tensorflow": 5.0,
         "memory_vs_tensorflow": 0.25,
+        "memory_vs_tensorflow_rss": 0.3,
         "upload_minus_engine_ms": 90.0,
         "reprocess_vs_engine": 0.95,
+        "reprocess_vs_engine_stream": 0.76,
         "reprocess_queue_vs_engine": 0.9,
+        "reprocess_queue_vs_engine_stream": 0.72,
         "two_workers_vs_one": 1.05,
+        "worker_memory_end_vs_start": 1.02,
         "pages_million_vs_thousand": 2.5,
         "pages_million_more_queries": 2,
         "dashboard_million_vs_thousand": 1.2,
@@ -156,6 +165,46 @@ def test_the_table_shows_every_figure_every_ratio_and_what_failed():
     assert "- Not measured: two. not installed" in lines
     assert f"| {RATIOS['engine_vs_predict'].what} | 6 | ≥ 5.5 |" in lines
     assert f"| {RATIOS['two_workers_vs_one'].what} | – | ≥ 1 |" in lines
+
+
+@pytest.mark.parametrize(
+    ("goal", "written", "kept", "missed"),
+    [
+        (Goal(least=5.5), "≥ 5.5", [5.5, 9], [5.4]),
+        (Goal(most=1 / 3), "≤ ⅓", [0.333], [0.334]),
+        (Goal(0.95, 1.05), "≥ 0.95, ≤ 1.05", [0.95, 1, 1.05], [0.9, 1.1]),
+        (Goal(0, 0), "0", [0], [1]),
+        (Goal(), "", [-1, 0, 1000], []),
+    ],
+    ids=["at least", "at most", "between", "exactly", "none"],
+)
+def test_a_goal_that_is_missed_is_marked(goal, written, kept, missed, monkeypatch):
+    monkeypatch.setitem(RATIOS, "engine_vs_predict", Ratio("what it says", goal, lambda parts: 0))
+    assert [goal.is_missed_by(value) for value in (*kept, *missed)] == [False] * len(kept) + [True] * len(missed)
+    for value in missed:
+        lines = table(found({}) | {"ratios": {"engine_vs_predict": value}}).splitlines()
+        assert f"| what it says | **{value:g}, missed** | {written} |" in lines
+
+
+def test_a_page_has_one_row_for_tables_of_all_sizes():
+    pages = part(history__1000=10, history__1000000=14, history__1000__queries=7, history__1000000__queries=7)
+    pages["figures"]["history.1000000.queries"]["median"] = 8
+    for rows in ("1000", "1000000"):
+        pages["figures"][f"history.{rows}"]["what"] = f"the history, {int(rows):,} predictions"
+
+    lines = table(found({"pages": pages})).splitlines()
+
+    assert "|  | 1,000 predictions | 1,000,000 predictions | n | queries |" in lines
+    assert "| the history | 10 (10–10) ms | 14 (14–14) ms | 1 | 7 / 8 |" in lines
+
+
+def test_what_holds_for_several_parts_is_said_once():
+    one, other = part(a=1) | {"notes": ["for both", "for one"]}, part(b=1) | {"notes": ["for both"]}
+
+    lines = table(found({"uploads": one, "intake": other})).splitlines()
+
+    assert lines.count("- for both") == lines.count("- for one") == 1
+    assert lines.index("- for both") < lines.index("## a part") < lines.index("- for one")
 
 
 def test_what_was_not_measured_again_is_kept_and_says_of_which_run_it_is():

@@ -1,4 +1,4 @@
-"""The table of docs/scaling.md: it follows from one measured rate, and from nothing that was not measured."""
+"""The table of docs/scaling.md: it follows from measured rates, and from nothing that was not measured."""
 
 import json
 
@@ -9,7 +9,7 @@ from bench import capacity
 RESULTS = {
     "quick": False,
     "machine": {"cpu": "A processor", "cores": 2, "date": "2026-01-31 12:00 UTC"},
-    "parts": {"reprocessing": {"figures": {"one_worker": {"median": 10.0}}}},
+    "parts": {"reprocessing": {"figures": {"one_worker": {"median": 10.0}, "singly": {"median": 5.0}}}},
 }
 
 
@@ -32,13 +32,16 @@ def cells(text: str, workers: int) -> list[str]:
     return [cell.strip() for cell in line.strip("| ").split("|")]
 
 
-def test_the_rate_of_one_worker_gives_those_of_many(page):
+def test_the_rates_of_one_worker_give_those_of_many(page, monkeypatch):
+    monkeypatch.setattr(capacity, "INTAKE_SECONDS", 0.1)
     assert run(page, RESULTS) == 0
     written = page.read_text()
-    assert "At 100 ms a picture (2 cores of A processor, 2026-01-31 12:00 UTC):" in written
-    # 10 a second: 95 % of 86,400 s, and 70 % of 36,000 s.
-    assert cells(written, 1)[1:4] == ["820,000", "250,000", "10"]
-    assert cells(written, 64)[1:4] == ["53,000,000", "16,000,000", "640"]
+    assert (
+        "At 100 ms for a picture of a batch and 200 ms for a person's (2 cores of A processor, 2026-01-31 12:00 UTC):"
+    ) in written
+    # 10 a second: 95 % of 86,400 s. 5 a second: 70 % of 36,000 s.
+    assert cells(written, 1)[1:5] == ["820,000", "130,000", "5", "0.5"]
+    assert cells(written, 64)[1:5] == ["53,000,000", "8,100,000", "320", "32"]
 
 
 def test_a_fast_machine_gives_numbers_that_a_person_reads(page):
@@ -63,6 +66,10 @@ def test_only_the_table_is_written_and_twice_is_as_once(page):
         (None, "No such file"),
         (RESULTS | {"quick": True}, "without --quick"),
         (RESULTS | {"parts": {}}, "the part reprocessing"),
+        (
+            RESULTS | {"parts": {"reprocessing": {"figures": {"one_worker": {"median": 10.0}}}}},
+            "the part reprocessing",
+        ),
     ],
 )
 def test_without_a_measured_rate_the_page_stays_as_it_is(page, capsys, results, words):
@@ -74,7 +81,7 @@ def test_without_a_measured_rate_the_page_stays_as_it_is(page, capsys, results, 
 
 def test_a_rate_given_by_hand_is_called_so(page):
     assert run(page, None, "--milliseconds", "50") == 0
-    assert "At 50 ms a picture (a rate given by hand, not a measurement)" in page.read_text()
+    assert "and 50 ms for a person's (given by hand, not a measurement)" in page.read_text()
 
 
 @pytest.mark.parametrize("milliseconds", ["0", "-5", "nan"])
@@ -83,4 +90,10 @@ def test_no_time_at_all_is_no_rate(page, milliseconds):
 
 
 def test_sizes_are_said_in_the_unit_that_fits():
-    assert [capacity.size(count) for count in (950, 2.4e8, 2.2e11, 1.4e13)] == ["950 B", "240 MB", "220 GB", "14 TB"]
+    assert [capacity.size(count) for count in (950, 2.4e8, 2.2e11, 1.4e13, 1.1e14)] == [
+        "950 B",
+        "240 MB",
+        "220 GB",
+        "14 TB",
+        "110 TB",
+    ]
