@@ -39,7 +39,7 @@ def table(found: dict[str, Any]) -> str:
     if found["quick"]:
         lines += ["**A quick run: it shows that everything works, its figures mean little.**", ""]
     lines += ["## Ratios", "", *_ratios(found["ratios"]), ""]
-    notes = Counter(note for part in found["parts"].values() for note in part["notes"])
+    notes = Counter(note for part in found["parts"].values() for note in dict.fromkeys(part["notes"]))
     common = [note for note, count in notes.items() if count > 1]
     if common:
         lines += ["## What holds for several parts", "", *(f"- {note}" for note in common), ""]
@@ -61,7 +61,7 @@ def _ratios(ratios: dict[str, float | None]) -> list[str]:
     for name, value in ratios.items():
         what, goal, _ = RATIOS[name]
         is_missed = value is not None and goal.is_missed_by(value)
-        rows.append((what, f"**{_shown(value)}, missed**" if is_missed else _shown(value), str(goal)))
+        rows.append((what, f"**{value:.4g}, missed**" if is_missed else _shown(value), str(goal)))
     return _rows(("", "measured", "goal"), rows)
 
 

@@ -15,8 +15,8 @@ logger = logging.getLogger(__name__)
 # How long somebody may wait until a batch looks whether somebody does. The broker is asked that often.
 LOOK_SECONDS = 0.03
 
-# How long a message may keep its worker, however slow that is: one that has to stop finishes its message, and has ten
-# seconds for that in embedded mode.
+# For how long a message has further pictures taken; the few that the model has by then come on top. A worker that has
+# to stop finishes its message, and in embedded mode it has ten seconds for that.
 LONGEST_SECONDS = 5
 
 # Of the time that a task has. What is left goes to a further message before the limit takes it away.
@@ -84,9 +84,13 @@ class Turn:
 
     def __init__(self) -> None:
         self.left: list[uuid.UUID] = []
+        self._asks = True
+        self.begin()
+
+    def begin(self) -> None:
+        """Count from now on."""
         self._looked_at = time.monotonic()
         self._end = self._looked_at + min(LONGEST_SECONDS, SHARE_OF_THE_TIME * settings.PREDICTION_SOFT_TIME_LIMIT)
-        self._asks = True
 
     def is_over(self) -> bool:
         """Tell whether what is left has to wait for a further message; cheap enough to be asked before each picture."""

@@ -64,13 +64,23 @@ def _answers(ids: list[uuid.UUID], *, task_id: str, turn: Turn) -> Iterator[list
     if held:
         waiting = set(rows.filter(state=State.QUEUED).values_list("pk", flat=True))
         turn.left = [one for one in ids if one in waiting]
-        yield from one_by_one((one for one in ids if one in held), task_id=task_id)
+        yield from _again(sorted(held, key=ids.index), task_id=task_id, turn=turn)
         return
     try:
         yield from answer_all(ids, model_version=version, task_id=task_id, turn=turn)
         worker.note_in_use(version.sha256)
     except CheckpointError:
         yield from one_by_one(ids, task_id=task_id, turn=turn)
+
+
+def _again(held: list[uuid.UUID], *, task_id: str, turn: Turn) -> Iterator[list[uuid.UUID]]:
+    for place, prediction_id in enumerate(held, start=1):
+        worker.answer(str(prediction_id), task_id=task_id)
+        yield [prediction_id]
+        if turn.is_over():
+            # requeue_stale sends each by itself. The attempt counts: one of them may be what killed the worker.
+            Prediction.objects.filter(pk__in=held[place:], claimed_by=task_id).put_back()
+            return
 
 
 def give_back(*, task_id: str) -> None:
@@ -92,6 +102,8 @@ def answer_all(
     is claimed.
     """
     classifier = worker.loaded_classifier(model_version.folder, model_version.sha256)
+    if turn:
+        turn.begin()  # loading may have taken longer than a turn does
     feed = Feed(prediction_ids, model_version=model_version, task_id=task_id, turn=turn)
     answered: Answered = []
     stopped = recorded_early = False
@@ -189,14 +201,14 @@ class Feed:
 def one_by_one(
     prediction_ids: Iterable[uuid.UUID], *, task_id: str, turn: Turn | None = None
 ) -> Iterator[list[uuid.UUID]]:
-    """Answer each as worker.answer does, until the `turn` is over, which then names those that are left."""
+    """Answer each as worker.answer does, at least one, until the `turn` is over, which then names those left too."""
     ids = iter(prediction_ids)
     for prediction_id in ids:
-        if turn and turn.is_over():
-            turn.left = [prediction_id, *ids]
-            return
         worker.answer(str(prediction_id), task_id=task_id)
         yield [prediction_id]
+        if turn and turn.is_over():
+            turn.left = [*ids, *turn.left]
+            return
 
 
 def record_all(answered: Answered, *, task_id: str) -> None:

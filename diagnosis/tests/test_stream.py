@@ -1,5 +1,7 @@
 """Many predictions by one message or in one process: whatever happens to one, the others get their answer."""
 
+from types import SimpleNamespace
+
 import pytest
 from billiard.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded
 from django.utils import timezone
@@ -335,6 +337,70 @@ def test_one_by_one_too_what_is_left_goes_to_a_further_message(queued, fake_clas
 
     assert states_of(queued) == [State.FAILED, State.FAILED, State.QUEUED]
     assert sent == ids_of(queued[2:])
+
+
+def test_what_is_left_when_the_model_stops_after_the_turn_goes_to_a_further_message_too(
+    queued, fake_classifier, sent, monkeypatch
+):
+    taken: list[object] = []
+
+    def stops_with_the_first_in_hand(pictures):
+        taken.extend(pictures)
+        raise RuntimeError("the model stops")
+        yield
+
+    fake_classifier.classify_each = stops_with_the_first_in_hand
+    # Over from the second picture on.
+    asked: list[int] = []
+    monkeypatch.setattr(stream.Turn, "is_over", lambda _turn: asked.append(1) or len(asked) > 1)
+
+    stream.answer_message(ids_of(queued), task_id="task")
+
+    assert len(taken) == 1
+    assert states_of(queued) == [State.SUCCEEDED, State.QUEUED, State.QUEUED]
+    assert sent == ids_of(queued[1:])
+
+
+def test_each_message_gets_on_although_loading_the_model_takes_longer_than_a_turn_and_fails(queued, monkeypatch, sent):
+    def refuse(folder, sha256):
+        raise CheckpointMissing("no folder")
+
+    monkeypatch.setattr(worker, "loaded_classifier", refuse)
+    monkeypatch.setattr(queues, "LONGEST_SECONDS", 0)
+
+    stream.answer_message(ids_of(queued), task_id="task")
+
+    assert states_of(queued) == [State.FAILED, State.QUEUED, State.QUEUED]
+    assert sent == ids_of(queued[1:])
+
+
+def test_a_turn_begins_when_the_model_is_loaded(queued, fake_classifier, sent, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(queues, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+
+    def load(folder, sha256):
+        clock[0] += 2 * queues.LONGEST_SECONDS
+        return fake_classifier
+
+    monkeypatch.setattr(worker, "loaded_classifier", load)
+
+    stream.answer_message(ids_of(queued), task_id="task")
+
+    assert states_of(queued) == [State.SUCCEEDED] * 3
+
+
+def test_what_a_killed_worker_held_waits_by_itself_as_soon_as_somebody_waits(
+    queued, fake_classifier, monkeypatch, sent
+):
+    Prediction.objects.claim_all([row.pk for row in queued], model_version=queued[0].model_version, task_id="task")
+    monkeypatch.setattr(stream.Turn, "is_over", lambda _turn: True)
+
+    stream.answer_message(ids_of(queued), task_id="task")
+
+    assert states_of(queued) == [State.SUCCEEDED, State.QUEUED, State.QUEUED]
+    left = Prediction.objects.filter(state=State.QUEUED)
+    assert set(left.values_list("attempts", "enqueued_at", "claimed_by")) == {(1, None, "")}
+    assert sent == [], "requeue_stale sends each by itself"
 
 
 def test_a_slow_worker_gives_the_rest_to_a_further_message_after_some_seconds(

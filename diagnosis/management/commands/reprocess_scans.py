@@ -19,8 +19,9 @@ from diagnosis.models import Label, ModelVersion
 from diagnosis.states import FailureReason, State
 from ml.checkpoint import CheckpointError
 
-# So many wait in the queue at a time, by default: a message of them for each of five workers.
-AHEAD = 5 * services.SCANS_OF_A_MESSAGE
+# So many wait in the queue at a time, by default: a message of them for each of so many workers.
+WORKERS = 5
+AHEAD = WORKERS * services.SCANS_OF_A_MESSAGE
 
 # A refusal is none of these: the version looked at the picture, and would say the same again.
 FAILURES = [reason for reason in FailureReason.values if reason != FailureReason.NOT_A_CHEST_XRAY]
@@ -51,7 +52,12 @@ class Command(BaseCommand):
         way.add_argument("--inline", action="store_true", help="answer in this process instead of by the workers")
         way.add_argument("--no-wait", action="store_true", help="put all into the queue at once and don't follow")
         parser.add_argument(
-            "--ahead", type=positive, metavar="N", default=AHEAD, help="so many in the queue at a time (%(default)s)"
+            "--ahead",
+            type=positive,
+            metavar="N",
+            default=AHEAD,
+            help=f"so many in the queue at a time (%(default)s, enough for {WORKERS} workers: "
+            f"{services.SCANS_OF_A_MESSAGE} for each)",
         )
         parser.add_argument("--dry-run", action="store_true", help="only tell what would be done")
 
