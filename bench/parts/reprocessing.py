@@ -36,6 +36,9 @@ LONGEST_SECONDS = 600
 # From so many scans on one turn is enough, and takes long.
 MANY = 2000
 
+# So many are enough where each takes a message of its own.
+SOME = 200
+
 # What happens to each scan, one after the other here; in a batch the network works beside the rest.
 STAGES = {
     "ask": "asking for the answers",
@@ -92,7 +95,7 @@ def measure(report: Report) -> None:
                 rates[way].append(scans / seconds)
                 weights[way].append(weight)
                 forget(way)
-            rates["singly"].append(singly(site, "one_worker", min(scans, DISTINCT)))
+            rates["singly"].append(singly(site, "one_worker", min(scans, SOME)))
             forget("one_worker")
             for stage, seconds in stages("inline", min(scans, DISTINCT)).items():
                 spent[stage].append(1000 * seconds / min(scans, DISTINCT))
