@@ -16,10 +16,11 @@ logger = logging.getLogger(__name__)
 LOOK_SECONDS = 0.03
 
 # For how long a message has further pictures taken; the few that the model has by then come on top. A worker that has
-# to stop finishes its message, and in embedded mode it has ten seconds for that.
+# to stop finishes its message.
 LONGEST_SECONDS = 5
 
-# Of the time that a task has. What is left goes to a further message before the limit takes it away.
+# Of the time that a task has, loading the model included. What is left goes to a further message before the limit takes
+# it away.
 SHARE_OF_THE_TIME = 0.5
 
 # A broker that hangs costs each message several time-outs, and an upload may have a hundred files. After one that it
@@ -85,12 +86,13 @@ class Turn:
     def __init__(self) -> None:
         self.left: list[uuid.UUID] = []
         self._asks = True
+        self._latest_end = time.monotonic() + SHARE_OF_THE_TIME * settings.PREDICTION_SOFT_TIME_LIMIT
         self.begin()
 
     def begin(self) -> None:
         """Count from now on."""
         self._looked_at = time.monotonic()
-        self._end = self._looked_at + min(LONGEST_SECONDS, SHARE_OF_THE_TIME * settings.PREDICTION_SOFT_TIME_LIMIT)
+        self._end = min(self._looked_at + LONGEST_SECONDS, self._latest_end)
 
     def is_over(self) -> bool:
         """Tell whether what is left has to wait for a further message; cheap enough to be asked before each picture."""

@@ -41,8 +41,9 @@ def answer_message(prediction_ids: list[str], *, task_id: str) -> None:
     """Answer the predictions that one message names, all of one model version; whose row says otherwise is left alone.
 
     When its turn is over, what is left goes to a further message. What the time is over for waits again, and
-    requeue_stale sends each by itself. What kills its worker brings the message back: what was claimed by then is
-    answered each by itself, so that no other is given up with it, and what was not goes to a further message.
+    requeue_stale sends each by itself. What kills its worker brings the message back: what was not claimed by then goes
+    to a further message, and what was is answered each by itself, so that no other is given up with it; from the end of
+    the turn on by requeue_stale.
     """
     ids = [uuid.UUID(one) for one in prediction_ids]
     turn = Turn()
@@ -52,7 +53,7 @@ def answer_message(prediction_ids: list[str], *, task_id: str) -> None:
         services.send_rest(turn.left)
     except SoftTimeLimitExceeded:
         logger.warning("The time was over in the midst of a message; what is left of it waits")
-        Prediction.objects.postpone_all(task_id=task_id)
+        let_wait(ids, task_id=task_id)
 
 
 def _answers(ids: list[uuid.UUID], *, task_id: str, turn: Turn) -> Iterator[list[uuid.UUID]]:
@@ -62,8 +63,9 @@ def _answers(ids: list[uuid.UUID], *, task_id: str, turn: Turn) -> Iterator[list
         return
     held = set(rows.filter(state=State.RUNNING, claimed_by=task_id).values_list("pk", flat=True))
     if held:
+        # At once: should one of those that are held kill this worker too, the others don't wait for that.
         waiting = set(rows.filter(state=State.QUEUED).values_list("pk", flat=True))
-        turn.left = [one for one in ids if one in waiting]
+        services.send_rest([one for one in ids if one in waiting])
         yield from _again(sorted(held, key=ids.index), task_id=task_id, turn=turn)
         return
     try:
@@ -77,16 +79,26 @@ def _again(held: list[uuid.UUID], *, task_id: str, turn: Turn) -> Iterator[list[
     for place, prediction_id in enumerate(held, start=1):
         worker.answer(str(prediction_id), task_id=task_id)
         yield [prediction_id]
+        if place == 1:
+            turn.begin()  # loading the model may have taken longer than a turn does
         if turn.is_over():
             # requeue_stale sends each by itself. The attempt counts: one of them may be what killed the worker.
-            Prediction.objects.filter(pk__in=held[place:], claimed_by=task_id).put_back()
+            left = Prediction.objects.filter(pk__in=held[place:], claimed_by=task_id)
+            left.give_up_exhausted()
+            left.put_back()
             return
 
 
-def give_back(*, task_id: str) -> None:
-    """Let what the process that was stopped held wait again; for the process that stopped it."""
+def let_wait(ids: list[uuid.UUID], *, task_id: str) -> None:
+    """Let requeue_stale send each of a message's `ids` that has no end: what `task_id` holds, and the rest."""
+    Prediction.objects.postpone_all(task_id=task_id)
+    Prediction.objects.filter(pk__in=ids, state=State.QUEUED).update(enqueued_at=None)
+
+
+def give_back(prediction_ids: list[str], *, task_id: str) -> None:
+    """Let what is left of the message of a process that was stopped wait again; for the process that stopped it."""
     try:
-        Prediction.objects.postpone_all(task_id=task_id)
+        let_wait([uuid.UUID(one) for one in prediction_ids], task_id=task_id)
     finally:
         # The next child is forked from this process and must not share its connection.
         connection.close()
@@ -102,11 +114,9 @@ def answer_all(
     is claimed.
     """
     classifier = worker.loaded_classifier(model_version.folder, model_version.sha256)
-    if turn:
-        turn.begin()  # loading may have taken longer than a turn does
     feed = Feed(prediction_ids, model_version=model_version, task_id=task_id, turn=turn)
     answered: Answered = []
-    stopped = recorded_early = False
+    stopped = recorded_early = recording = False
     last = time.monotonic()
     try:
         for classification in classifier.classify_each(feed.pictures()):
@@ -119,14 +129,15 @@ def answer_all(
             # At the end as soon as nothing more is to be read, while the model works on the last ones.
             is_early = feed.ended and not recorded_early and len(answered) >= FIRST
             if len(answered) == AT_ONCE or is_early:
-                recorded_early = feed.ended
+                recorded_early, recording = feed.ended, True
                 record_all(answered, task_id=task_id)
+                recording = False
                 yield [reading.prediction.pk for reading, _ in answered] + feed.passed_over()
                 answered = []
     except SoftTimeLimitExceeded:
         raise
     except Exception:
-        if feed.failed:
+        if feed.failed or recording:  # the database is at fault, and not the model
             raise
         logger.exception("The model stopped in the midst of a stream")
         stopped = True
@@ -158,13 +169,15 @@ class Feed:
     def pictures(self) -> "Iterator[Image.Image]":
         """Give the pictures that can be read; the others' predictions end with their reason, or wait again."""
         # Without a message others would be asked for, and lie unclaimed, beside those that the model works on.
-        at_once = min(FIRST, AT_ONCE) if self._turn else AT_ONCE
+        at_once, is_first = min(FIRST, AT_ONCE) if self._turn else AT_ONCE, True
         try:
             while some := list(islice(self.ids, at_once)):
-                at_once = AT_ONCE
                 claimed = Prediction.objects.claim_all(some, model_version=self._model_version, task_id=self._task_id)
                 self._claimed.extend(claimed)
                 self._passed_over += set(some).difference(prediction.pk for prediction in claimed)
+                if self._turn and is_first:
+                    self._turn.begin()  # loading the model, or the claim, may have taken longer than a turn does
+                at_once, is_first = AT_ONCE, False
                 while self._claimed:
                     if self._turn and self._turn.is_over():
                         self._turn.left = self._put_back() + list(self.ids)

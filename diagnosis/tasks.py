@@ -59,7 +59,7 @@ class PredictionsTask(Task):
         if isinstance(exc, TimeLimitExceeded):
             from diagnosis import stream
 
-            stream.give_back(task_id=task_id)
+            stream.give_back(args[0], task_id=task_id)
 
 
 @shared_task(bind=True, base=PredictionsTask, **WHILE_THE_DATABASE_IS_AWAY)

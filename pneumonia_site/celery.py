@@ -2,9 +2,11 @@
 
 import logging
 import os
+from contextlib import suppress
 from logging.config import dictConfig
 from typing import Any
 
+from billiard.util import set_pdeathsig
 from celery import Celery
 from celery.signals import (
     before_task_publish,
@@ -94,6 +96,19 @@ def not_ready_yet(**_signal: Any) -> None:
 
     for file in (settings.WORKER_READY_FILE, settings.WORKER_MODEL_FILE, settings.WORKER_ALIVE_FILE):
         file.unlink(missing_ok=True)
+
+
+@worker_process_init.connect
+def outlive_the_thread_that_forked(**_signal: Any) -> None:
+    """Let a child of embedded mode finish what it reads when its worker has to stop.
+
+    Celery has Linux kill each child when its parent dies, and for Linux the parent is the thread that forked it. With a
+    broker of files that is the main thread for the first child, and for one that replaces it another thread, which ends
+    as soon as the worker stops. What a dead worker leaves behind the supervisor ends.
+    """
+    if settings.EMBEDDED:
+        with suppress(OSError):  # elsewhere than on Linux nothing was set
+            set_pdeathsig(0)
 
 
 @worker_process_init.connect

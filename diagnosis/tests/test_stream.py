@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 from billiard.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded
+from django.db import OperationalError
 from django.utils import timezone
 
 from diagnosis import queues, services, stream, worker
@@ -231,13 +232,46 @@ def test_when_the_time_is_over_what_is_left_waits_without_a_lost_attempt(queued,
     assert set(Prediction.objects.values_list("state", "attempts", "enqueued_at")) == {(State.QUEUED, 0, None)}
 
 
+def test_when_the_time_is_over_requeue_stale_sends_what_was_not_claimed_too(queued, fake_classifier, monkeypatch):
+    monkeypatch.setattr(stream, "FIRST", 1)
+    Prediction.objects.update(enqueued_at=timezone.now())
+    fake_classifier.error = SoftTimeLimitExceeded()
+
+    stream.answer_message(ids_of(queued), task_id="task")
+
+    assert set(Prediction.objects.values_list("state", "attempts", "enqueued_at")) == {(State.QUEUED, 0, None)}
+
+
 def test_what_was_stopped_from_outside_waits_again(queued, monkeypatch):
     monkeypatch.setattr(stream.connection, "close", lambda: None)
-    Prediction.objects.claim_all([row.pk for row in queued], model_version=queued[0].model_version, task_id="task")
+    Prediction.objects.update(enqueued_at=timezone.now())
+    Prediction.objects.claim_all([row.pk for row in queued[:2]], model_version=queued[0].model_version, task_id="task")
 
     run_predictions.on_failure(TimeLimitExceeded(), "task", (ids_of(queued),), {}, None)
 
-    assert set(Prediction.objects.values_list("state", "attempts")) == {(State.QUEUED, 0)}
+    assert set(Prediction.objects.values_list("state", "attempts", "enqueued_at")) == {(State.QUEUED, 0, None)}
+
+
+def test_a_database_that_fails_while_answers_are_recorded_is_no_fault_of_the_model(
+    queued, fake_classifier, monkeypatch, caplog, sent
+):
+    monkeypatch.setattr(stream, "AT_ONCE", 2)
+    record_all, calls = stream.record_all, []
+
+    def fail_once(answered, *, task_id):
+        calls.append(len(answered))
+        if len(calls) == 1:
+            raise OperationalError("the connection was cut")
+        record_all(answered, task_id=task_id)
+
+    monkeypatch.setattr(stream, "record_all", fail_once)
+    with pytest.raises(OperationalError):
+        stream.answer_message(ids_of(queued), task_id="task")
+    stream.answer_message(ids_of(queued), task_id="task")  # as Celery does: by the same id
+
+    assert "The model stopped" not in caplog.text
+    assert states_of(queued) == [State.SUCCEEDED, State.SUCCEEDED, State.QUEUED]
+    assert sent == ids_of(queued[2:])
 
 
 def test_where_the_model_cannot_be_loaded_each_says_so(queued, monkeypatch):

@@ -62,3 +62,20 @@ def test_ctrl_c_in_embedded_mode_finishes_the_reading_and_the_next_start_goes_on
 
     rows = embedded.assert_each_is_answered_once(scans)
     assert {row.attempts for row in rows} == {1}
+
+
+def test_a_process_that_replaced_a_killed_one_finishes_its_reading_too(embedded, upload_to):
+    embedded.order("in inference")
+    embedded.assert_each_is_answered_once(upload_to(embedded))
+    assert embedded.was_struck("in inference")
+
+    with embedded.held("before the record") as is_held:
+        scans = upload_to(embedded)
+        is_held()
+        embedded.process.send_signal(signal.SIGINT)
+        # Until Celery has looked whether it should stop, and has ended the thread that forked the process.
+        time.sleep(7)
+
+    assert embedded.process.wait(60) == 0
+    assert [(row.state, row.attempts) for row in embedded.rows(scans)] == [("SUCCEEDED", 1)]
+    embedded.start()
