@@ -16,8 +16,9 @@ logger = logging.getLogger(__name__)
 LOOK_SECONDS = 0.03
 
 # For how long a message has further pictures taken; the few that the model has by then come on top. A worker that has
-# to stop finishes its message.
-LONGEST_SECONDS = 5
+# to stop finishes its message. Measured: two workers on two cores take five seconds for one, and one that is cut short
+# costs a further one.
+LONGEST_SECONDS = 8
 
 # Of the time that a task has, loading the model included. What is left goes to a further message before the limit takes
 # it away.

@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import IO, Self
 
 START_SECONDS = 300  # a slow disk reads TensorFlow and the weights for minutes
-STOP_SECONDS = 15  # a worker may take a second message before it hears, and each may take five, see diagnosis.queues
+STOP_SECONDS = 20  # a worker may take a second message before it hears, and each may take eight, see diagnosis.queues
 STEADY_SECONDS = 60  # a program that lived for so long starts again without delay
 LONGEST_DELAY = 30
 LOG_TAIL = 20  # lines
