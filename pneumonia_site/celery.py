@@ -6,7 +6,7 @@ from contextlib import suppress
 from logging.config import dictConfig
 from typing import Any
 
-from billiard.util import set_pdeathsig
+from billiard.util import set_pdeathsig  # type: ignore[attr-defined]  # its stubs lack it
 from celery import Celery
 from celery.signals import (
     before_task_publish,
