@@ -72,8 +72,7 @@ def _part(part: dict[str, Any], *, leave_out: Sequence[str]) -> list[str]:
     if part["status"] == "failed":
         lines += [f"**Failed:** {part['reason']}", ""]
     if part["figures"]:
-        by_rows = {name: found for name in part["figures"] if (found := BY_ROWS.fullmatch(name))}
-        shown = _by_rows if len(by_rows) == len(part["figures"]) else _figures
+        shown = _by_rows if all(map(BY_ROWS.fullmatch, part["figures"])) else _figures
         lines += [*shown(part["figures"]), ""]
     lines += [f"- Not measured: {name}. {reason}" for name, reason in part["failures"].items()]
     lines += [f"- {note}" for note in part["notes"] if note not in leave_out]
